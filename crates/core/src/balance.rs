@@ -38,7 +38,11 @@ pub fn layer_balancedness(load: &[u64], routing: &RoutingTable, topology: &Topol
 }
 
 /// Balancedness of a whole placement under `load`, every replica taking an equal share.
-pub fn mean_balancedness(load: &ExpertLoad, placement: &Placement, topology: &Topology) -> Balancedness {
+pub fn mean_balancedness(
+    load: &ExpertLoad,
+    placement: &Placement,
+    topology: &Topology,
+) -> Balancedness {
     let mut sum = 0.0;
     let mut worst = 1.0f64;
     for (row, layer) in load.rows().zip(placement.layers()) {

@@ -34,7 +34,10 @@ pub enum LoadError {
         expected: usize,
     },
     /// More tokens in a layer than any engine counts; exact arithmetic ends here.
-    #[error("{layer} has more than {} tokens in all; give shorter windows", ExpertLoad::MOST_TOKENS)]
+    #[error(
+        "{layer} has more than {} tokens in all; give shorter windows",
+        ExpertLoad::MOST_TOKENS
+    )]
     TooManyTokens {
         /// The layer.
         layer: LayerId,
@@ -55,7 +58,10 @@ impl ExpertLoad {
     /// # Errors
     /// Another number of rows or counts than `shape` says, or more than
     /// [`ExpertLoad::MOST_TOKENS`] in a layer.
-    pub fn from_rows<Row: AsRef<[u64]>>(shape: ModelShape, rows: &[Row]) -> Result<Self, LoadError> {
+    pub fn from_rows<Row: AsRef<[u64]>>(
+        shape: ModelShape,
+        rows: &[Row],
+    ) -> Result<Self, LoadError> {
         if rows.len() != shape.layers() {
             return Err(LoadError::Layers { found: rows.len(), expected: shape.layers() });
         }

@@ -53,11 +53,17 @@ pub enum RoutingError {
 
 impl RoutingTable {
     /// Every live replica of an expert takes an equal share; what doesn't divide goes to the first.
+    ///
+    /// `topology` is the one that the placement was made for: an expert that only dead ranks hold has
+    /// no replica here, and nothing can be routed to it.
     pub fn even(placement: &LayerPlacement, topology: &Topology) -> Self {
         let mut table = Self::without_shares(placement, topology);
         for expert in 0..table.experts() {
             let entries = table.entries(ExpertId::from_index(expert));
             let count = entries.len() as u16;
+            if count == 0 {
+                continue;
+            }
             let (share, rest) = (SHARE_ONE / count, SHARE_ONE % count);
             for (index, entry) in entries.enumerate() {
                 table.shares[entry] = share + u16::from((index as u16) < rest);
@@ -95,7 +101,8 @@ impl RoutingTable {
 
     fn without_shares(placement: &LayerPlacement, topology: &Topology) -> Self {
         // Every expert is placed, so the highest id is that of the last expert.
-        let experts = placement.experts().iter().map(|expert| expert.index() + 1).max().unwrap_or(0);
+        let experts =
+            placement.experts().iter().map(|expert| expert.index() + 1).max().unwrap_or(0);
         let mut offsets = vec![0u32; experts + 1];
         for slot in placement.live_slots(topology) {
             offsets[placement.expert_at(slot).index() + 1] += 1;

@@ -48,7 +48,11 @@ pub enum TopologyError {
     #[error("no live rank: at least one rank must be alive")]
     NoLiveRank,
     /// Beyond what the tables hold.
-    #[error("{ranks} ranks with {slots} slots in all, allowed are {} and {}", Topology::MOST_RANKS, Topology::MOST_SLOTS)]
+    #[error(
+        "{ranks} ranks with {slots} slots in all, allowed are {} and {}",
+        Topology::MOST_RANKS,
+        Topology::MOST_SLOTS
+    )]
     TooLarge {
         /// Ranks given.
         ranks: u64,

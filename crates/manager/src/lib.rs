@@ -1,1 +1,71 @@
-//! Placeholder.
+//! The manager of expert-parallel load balancing, as two pure state machines.
+//!
+//! - [`Manager`] decides: it gathers the load that ranks report, says which layers are worth a new
+//!   plan, and leads each layer's change through prepare, commit and, when a rank fails, revert.
+//! - [`Follower`] lives on every rank: it takes the manager's headers, says what the rank's executor
+//!   has to do, and reports what became of it.
+//!
+//! Neither has a thread, a clock, a device or a socket. Time is an argument ([`Timestamp`]), events go
+//! in, commands come out, and the same events give the same commands.
+//!
+//! # The protocol
+//!
+//! One [`StepHeader`] goes to the ranks with each step of the engine, and one [`RankReport`] comes back
+//! from each. Both are cumulative: a header names every change in flight until it is settled, a report
+//! gives the present status of every change the rank knows of. So a lost or repeated message costs
+//! time and nothing else. The one rule that everything rests on is **no header, no step**: a rank runs
+//! a step only with the header of that step, and only when the header's digest of all layers' epochs
+//! equals its own. A rank that missed a switch therefore cannot route with an old table; it refuses
+//! the step instead.
+//!
+//! What a header no longer names is over: a change that the rank committed becomes final, any other is
+//! dropped. A change that fails anywhere ends in the old epoch everywhere.
+//!
+//! # Two carriages
+//!
+//! With [`Carriage::Leader`] one manager lives in the engine's master process, and headers and reports
+//! travel as opaque bytes ([`StepHeader::encode`], [`RankReport::encode`]) with the engine's own
+//! messages. With [`Carriage::Spmd`] every rank runs a manager of its own on the same gathered reports;
+//! headers are made locally, time is read from the lowest live rank's reports, and ranks compare a
+//! digest of loads and plan before anything moves.
+
+#![forbid(unsafe_code)]
+
+mod change;
+mod command;
+mod config;
+mod counters;
+mod error;
+mod event;
+mod follower;
+mod header;
+mod history;
+mod layer_state;
+mod manager;
+mod note;
+mod report;
+mod report_error;
+mod round;
+mod samples;
+mod similarity;
+mod time;
+mod window;
+mod wire;
+
+pub use change::LayerPhase;
+pub use command::{Command, PlanJob};
+pub use config::{Carriage, ManagerConfig};
+pub use counters::Counters;
+pub use error::ManagerError;
+pub use event::{Event, PlannedLayer};
+pub use follower::{Action, Follower, FollowerError};
+pub use header::{Directive, StepHeader, Token, epochs_digest};
+pub use manager::Manager;
+pub use note::{Note, RoundAbort};
+pub use report::{
+    CountForm, LoadReport, PlanDigest, RankReport, Reason, RoundId, Status, TokenStatus,
+};
+pub use report_error::ReportError;
+pub use similarity::cosine_similarity;
+pub use time::Timestamp;
+pub use wire::{WIRE_VERSION, WireError};

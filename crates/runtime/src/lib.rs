@@ -1,1 +1,39 @@
-//! Placeholder.
+//! Expert-parallel load balancing for Mixture-of-Experts engines.
+//!
+//! An engine embeds the library with three types:
+//!
+//! - [`Config`]: what can be set, with xLLM's names;
+//! - [`Coordinator`]: decides which layers change; one in the engine's master process (leader), or
+//!   one on every rank (spmd);
+//! - [`Session`]: one on every rank; moves weights and switches layers over on the engine's stream.
+//!
+//! Bytes travel between them with the engine's own messages: a header to every rank with each step,
+//! a report back from every rank. `examples/engine.rs` of this crate is a whole engine around it.
+//!
+//! This crate is the only one with threads and a clock. It never prints, aborts or waits for ever;
+//! it reports through typed errors, [`Counters`], notes and `tracing` events.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod config;
+mod coordinator;
+mod error;
+mod mover;
+mod planner;
+mod session;
+
+pub use clock::{Clock, ManualClock, Patience, SystemClock};
+pub use config::{
+    ClusterSection, CommitMode, Config, ConfigError, ExecutorSection, ManagerSection, ModelSection,
+    PolicySection,
+};
+pub use coordinator::Coordinator;
+pub use error::Error;
+pub use session::{Figures, PendingSession, Session, SessionSetup};
+
+pub use eplb_core as core;
+pub use eplb_device as device;
+pub use eplb_executor::{ChangeFigures, SlotTensor, WeightManifest};
+pub use eplb_manager::{Carriage, CountForm, Counters, LoadReport, Note, PlanDigest, Timestamp};
+pub use eplb_policy as policy;

@@ -1,0 +1,168 @@
+//! What a rank tells the others once, at the start: where its weights can be read.
+
+use eplb_core::{LayerId, RankId};
+use eplb_device::{Device, Memory, PeerKey, PeerMemory};
+use serde::{Deserialize, Serialize};
+
+use crate::{ExecutorError, WeightManifest};
+
+/// The version of the encoded form; ranks of different versions refuse each other.
+const VERSION: u32 = 1;
+
+/// The weights of one rank as other ranks reach them. The engine carries its bytes to all ranks, by
+/// whatever means it starts them with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    version: u32,
+    rank: RankId,
+    /// Buffers that every tensor holds: slots and spare ones.
+    buffers: usize,
+    layers: Vec<Vec<TensorEndpoint>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct TensorEndpoint {
+    name: String,
+    slot_stride: usize,
+    slot_bytes: usize,
+    key: Vec<u8>,
+}
+
+/// The weights of another rank, imported.
+#[derive(Debug)]
+pub(crate) struct PeerWeights {
+    /// For each layer and tensor the memory and the stride between slots.
+    layers: Vec<Vec<(PeerMemory, usize)>>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        rank: RankId,
+        buffers: usize,
+        manifest: &WeightManifest,
+        device: &Device,
+    ) -> Result<Self, ExecutorError> {
+        let layers = (0..manifest.layers()).map(LayerId::from_index);
+        let layers = layers
+            .map(|layer| {
+                let tensors = manifest.tensors(layer).iter();
+                tensors
+                    .map(|tensor| {
+                        Ok(TensorEndpoint {
+                            name: tensor.name.clone(),
+                            slot_stride: tensor.slot_stride,
+                            slot_bytes: tensor.slot_bytes,
+                            key: device.export(&tensor.memory)?.as_bytes().to_vec(),
+                        })
+                    })
+                    .collect::<Result<_, ExecutorError>>()
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { version: VERSION, rank, buffers, layers })
+    }
+
+    /// The rank that made it.
+    pub fn rank(&self) -> RankId {
+        self.rank
+    }
+
+    /// The bytes that the engine carries to the other ranks.
+    pub fn encode(&self) -> Vec<u8> {
+        // Numbers, strings and lists of them always have a JSON form.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Endpoint::encode`] made on rank `from`.
+    ///
+    /// # Errors
+    /// Bytes of another version, of another rank, or no endpoint at all.
+    pub fn decode(from: RankId, bytes: &[u8]) -> Result<Self, ExecutorError> {
+        let refuse = |reason| Err(ExecutorError::Endpoint { rank: from, reason });
+        let endpoint: Self = match serde_json::from_slice(bytes) {
+            Ok(endpoint) => endpoint,
+            Err(error) => return refuse(format!("not an endpoint: {error}")),
+        };
+        if endpoint.version != VERSION {
+            let found = endpoint.version;
+            return refuse(format!("version {found}, this library speaks {VERSION}"));
+        }
+        if endpoint.rank != from {
+            return refuse(format!("it was made by {}", endpoint.rank));
+        }
+        Ok(endpoint)
+    }
+
+    /// Makes the weights readable from this rank, after a comparison with the rank's own manifest.
+    pub(crate) fn import(
+        &self,
+        own: &WeightManifest,
+        device: &Device,
+    ) -> Result<PeerWeights, ExecutorError> {
+        self.check(own)?;
+        let layers = self.layers.iter();
+        let layers = layers
+            .map(|tensors| {
+                tensors.iter().map(|tensor| self.import_tensor(tensor, device)).collect()
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(PeerWeights { layers })
+    }
+
+    fn check(&self, own: &WeightManifest) -> Result<(), ExecutorError> {
+        let refuse = |reason| Err(ExecutorError::Endpoint { rank: self.rank, reason });
+        if self.layers.len() != own.layers() {
+            let (theirs, ours) = (self.layers.len(), own.layers());
+            return refuse(format!("it registered {theirs} layers, this rank {ours}"));
+        }
+        for (index, tensors) in self.layers.iter().enumerate() {
+            let layer = LayerId::from_index(index);
+            let theirs = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.slot_bytes));
+            let ours = own.tensors(layer).iter();
+            let ours = ours.map(|tensor| (tensor.name.as_str(), tensor.slot_bytes));
+            if !theirs.clone().eq(ours.clone()) {
+                let theirs: Vec<_> = theirs.collect();
+                let ours: Vec<_> = ours.collect();
+                return refuse(format!(
+                    "tensors of {layer} (name, bytes of a slot) are {theirs:?}, on this rank {ours:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn import_tensor(
+        &self,
+        tensor: &TensorEndpoint,
+        device: &Device,
+    ) -> Result<(PeerMemory, usize), ExecutorError> {
+        let refuse = |reason| Err(ExecutorError::Endpoint { rank: self.rank, reason });
+        let key = match PeerKey::from_bytes(&tensor.key) {
+            Ok(key) => key,
+            Err(error) => return refuse(format!("the key of tensor {}: {error}", tensor.name)),
+        };
+        let imported = device.import(&key)?;
+        let last =
+            self.buffers.checked_sub(1).and_then(|last| last.checked_mul(tensor.slot_stride));
+        let needed = last.and_then(|start| start.checked_add(tensor.slot_bytes));
+        let held = imported.memory().bytes();
+        if needed.is_none_or(|needed| needed > held) {
+            let (name, buffers) = (&tensor.name, self.buffers);
+            return refuse(format!("tensor {name} of {held} bytes cannot hold {buffers} slots"));
+        }
+        Ok((imported, tensor.slot_stride))
+    }
+}
+
+impl PeerWeights {
+    /// One tensor of one buffer of the rank.
+    pub(crate) fn buffer(
+        &self,
+        layer: LayerId,
+        tensor: usize,
+        buffer: usize,
+        bytes: usize,
+    ) -> Result<Memory, ExecutorError> {
+        let (memory, stride) = &self.layers[layer.index()][tensor];
+        Ok(memory.memory().slice(buffer * stride, bytes)?)
+    }
+}

@@ -1,0 +1,119 @@
+//! The start of an executor: registration, connection, and the split into its halves.
+
+use std::sync::Arc;
+
+use eplb_core::{ModelShape, RankId, Topology};
+use eplb_device::{Device, Stream, StreamPriority};
+
+use crate::staging::Lanes;
+use crate::weights::Weights;
+use crate::{Endpoint, ExecutorError, Migrator, Switcher, WeightManifest};
+
+/// How a layer is switched over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitMode {
+    /// Stream-ordered copies from staging memory into the live slots: their addresses stay, as
+    /// captured graphs need it. Staging memory for two layers' worth of slots is reserved for each
+    /// layer in flight: for what comes, and for what it overwrites.
+    InPlace,
+    /// Weights arrive in spare slots and only the table of buffers is switched: nothing is copied on
+    /// the engine's stream, nothing reserved.
+    Indirect,
+}
+
+/// How an executor works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecutorOptions {
+    /// How a layer is switched over.
+    pub commit: CommitMode,
+    /// Buffers of each rank and tensor beyond its slots; used by indirect commits.
+    pub spare_slots: u32,
+    /// Layers that may change at the same time.
+    pub layers_in_flight: usize,
+}
+
+/// One rank's executor before it knows the other ranks.
+#[derive(Debug)]
+pub struct Executor {
+    rank: RankId,
+    topology: Topology,
+    options: ExecutorOptions,
+    manifest: WeightManifest,
+    transfers: Stream,
+    engine: Stream,
+    lanes: Lanes,
+    endpoint: Endpoint,
+}
+
+impl Executor {
+    /// Registers the weights of `rank`, checks them, and reserves all memory that will be needed.
+    /// `engine` is the stream that forward passes run on. The weights must hold the placement's
+    /// experts, slot n of the rank in buffer n.
+    ///
+    /// # Errors
+    /// Weights that don't fit the model or the slots, or a device that refuses a call; out of memory
+    /// comes here, at the start, and not later.
+    pub fn open(
+        rank: RankId,
+        shape: ModelShape,
+        topology: &Topology,
+        options: ExecutorOptions,
+        device: &Device,
+        engine: Stream,
+        manifest: WeightManifest,
+    ) -> Result<Self, ExecutorError> {
+        if !topology.contains(rank) {
+            let reason = format!("it is not one of the {} ranks", topology.ranks());
+            return Err(ExecutorError::Endpoint { rank, reason });
+        }
+        let slots = topology.slots_of(rank).len();
+        let spares = match options.commit {
+            CommitMode::InPlace => 0,
+            CommitMode::Indirect => options.spare_slots as usize,
+        };
+        manifest.check(shape.layers(), slots + spares)?;
+        let transfers = device.stream(StreamPriority::Low)?;
+        let lanes = match options.commit {
+            CommitMode::Indirect => Lanes::none(),
+            CommitMode::InPlace => {
+                let packed = manifest.packed_bytes();
+                Lanes::reserve(device, options.layers_in_flight, slots, packed)?
+            }
+        };
+        let endpoint = Endpoint::new(rank, slots + spares, &manifest, device)?;
+        let topology = topology.clone();
+        Ok(Self { rank, topology, options, manifest, transfers, engine, lanes, endpoint })
+    }
+
+    /// What the other ranks need to know of this one.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Connects to all live ranks; `endpoints` holds one of each, in any order.
+    ///
+    /// # Errors
+    /// A live rank's endpoint is missing, registered other weights, or can't be imported.
+    pub fn connect(self, endpoints: &[Endpoint]) -> Result<(Migrator, Switcher), ExecutorError> {
+        let mut peers = Vec::with_capacity(self.topology.ranks());
+        for rank in self.topology.rank_ids() {
+            if rank == self.rank || !self.topology.is_alive(rank) {
+                peers.push(None);
+                continue;
+            }
+            let endpoint = endpoints.iter().find(|endpoint| endpoint.rank() == rank);
+            let endpoint = endpoint.ok_or_else(|| ExecutorError::Endpoint {
+                rank,
+                reason: "it is missing; every live rank's is needed".to_owned(),
+            })?;
+            peers.push(Some(endpoint.import(&self.manifest, self.transfers.device())?));
+        }
+        let spares = vec![self.options.spare_slots; self.topology.ranks()];
+        let weights = Arc::new(Weights::new(self.rank, self.topology, self.manifest, peers));
+        let mode = self.options.commit;
+        let lanes = self.lanes;
+        let migrator =
+            Migrator::new(Arc::clone(&weights), mode, spares, self.transfers, lanes.clone());
+        Ok((migrator, Switcher::new(weights, self.engine, lanes)))
+    }
+}

@@ -1,0 +1,309 @@
+//! A few ranks on the host backend, driven as the manager would drive them.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eplb_core::{
+    Epoch, ExpertId, LayerId, LayerPlacement, ModelShape, Placement, RankId, SlotId, Topology,
+};
+use eplb_device::{Backend, Device, Expired, FaultyBackend, Memory, Stream, StreamPriority, Wait};
+use eplb_executor::{
+    CommitMode, Endpoint, Executor, ExecutorError, ExecutorOptions, Migrator, PreparedChange,
+    SlotTensor, Switched, Switcher, WeightManifest,
+};
+use eplb_host::HostBackend;
+
+/// Name and bytes of a slot of each tensor: sizes that no alignment divides, and a small scale.
+pub const TENSORS: [(&str, usize); 3] = [("gate_up", 1_000), ("down", 333), ("scale", 7)];
+
+pub struct Patience(Instant);
+
+impl Patience {
+    pub fn new() -> Self {
+        Self(Instant::now() + Duration::from_secs(20))
+    }
+}
+
+impl Wait for Patience {
+    fn pause(&mut self) -> Result<(), Expired> {
+        std::thread::sleep(Duration::from_micros(50));
+        if Instant::now() < self.0 { Ok(()) } else { Err(Expired) }
+    }
+}
+
+pub struct Rank {
+    pub rank: RankId,
+    pub device: Device,
+    pub migrator: Migrator,
+    pub switcher: Switcher,
+}
+
+pub struct Cluster {
+    pub host: Arc<HostBackend>,
+    pub faults: FaultyBackend,
+    pub shape: ModelShape,
+    pub topology: Topology,
+    pub placement: Placement,
+    pub ranks: Vec<Rank>,
+    next_token: u64,
+}
+
+/// The bytes of one tensor of an expert: no two experts have the same.
+pub fn expert_bytes(layer: LayerId, expert: ExpertId, tensor: usize) -> Vec<u8> {
+    let seed = (u64::from(layer.0) << 40) | (u64::from(expert.0) << 8) | tensor as u64;
+    let byte = |index: u64| {
+        let mixed = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(index as u32 % 63);
+        (mixed ^ index.wrapping_mul(0xBF58_476D_1CE4_E5B9)).to_le_bytes()[3]
+    };
+    (0..TENSORS[tensor].1 as u64).map(byte).collect()
+}
+
+pub fn options(commit: CommitMode) -> ExecutorOptions {
+    let spare_slots = if commit == CommitMode::Indirect { 8 } else { 0 };
+    ExecutorOptions { commit, spare_slots, layers_in_flight: 2 }
+}
+
+impl Cluster {
+    pub fn new(shape: ModelShape, topology: Topology, options: ExecutorOptions) -> Self {
+        let host = HostBackend::new(topology.ranks() as u32);
+        let faults = FaultyBackend::new(host.clone());
+        let backend: Arc<dyn Backend> = Arc::clone(faults.backend());
+        let placement = Placement::initial(shape, &topology).unwrap();
+        let executors: Vec<_> = topology
+            .rank_ids()
+            .map(|rank| {
+                let device = Device::open(&backend, rank.0).unwrap();
+                let stream = device.stream(StreamPriority::High).unwrap();
+                let spares = options.spare_slots as usize;
+                let manifest = load(rank, &placement, &topology, spares, &device, &stream);
+                let executor =
+                    Executor::open(rank, shape, &topology, options, &device, stream, manifest);
+                (rank, device, executor.unwrap())
+            })
+            .collect();
+        let endpoints: Vec<_> = executors
+            .iter()
+            .map(|(rank, _, executor)| {
+                Endpoint::decode(*rank, &executor.endpoint().encode()).unwrap()
+            })
+            .collect();
+        let ranks = executors
+            .into_iter()
+            .map(|(rank, device, executor)| {
+                let (migrator, switcher) = executor.connect(&endpoints).unwrap();
+                Rank { rank, device, migrator, switcher }
+            })
+            .collect();
+        Self { host, faults, shape, topology, placement, ranks, next_token: 1 }
+    }
+
+    pub fn layer_placement(&self, layer: LayerId, experts: &[u32], epoch: u64) -> LayerPlacement {
+        let experts: Vec<_> = experts.iter().copied().map(ExpertId).collect();
+        LayerPlacement::new(layer, &experts, Epoch(epoch), self.shape, &self.topology).unwrap()
+    }
+
+    /// Prepares `to` on all ranks: all of them, or none.
+    pub fn prepare(&mut self, layer: LayerId, to: &LayerPlacement) -> Result<u64, ExecutorError> {
+        let token = self.next_token;
+        self.next_token += 1;
+        let from = self.placement.layer(layer).clone();
+        let mut failure = None;
+        let mut waiting = 0;
+        for rank in &mut self.ranks {
+            match rank.migrator.begin(token, layer, &from, to) {
+                Ok(()) => waiting += 1,
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        let mut patience = Patience::new();
+        while waiting > 0 {
+            for rank in &mut self.ranks {
+                for (ended, outcome) in rank.migrator.poll() {
+                    assert_eq!(ended, token);
+                    waiting -= 1;
+                    match outcome {
+                        Ok(change) => rank.switcher.accept(change),
+                        Err(error) => {
+                            failure.get_or_insert(error);
+                        }
+                    }
+                }
+            }
+            patience.pause().expect("every copy ends");
+        }
+        match failure {
+            None => Ok(token),
+            Some(error) => {
+                self.release(token);
+                Err(error)
+            }
+        }
+    }
+
+    /// Commits on all ranks, or goes back on all.
+    pub fn commit(
+        &mut self,
+        layer: LayerId,
+        token: u64,
+        to: &LayerPlacement,
+    ) -> Result<(), ExecutorError> {
+        let mut failure = None;
+        for rank in &mut self.ranks {
+            if let Err(error) = rank.switcher.commit(token) {
+                failure.get_or_insert(error);
+                break;
+            }
+        }
+        if failure.is_none() {
+            failure = self.await_switch(|news| matches!(news, Switched::Committed(_)));
+        }
+        if let Some(error) = failure {
+            self.revert(token);
+            return Err(error);
+        }
+        self.placement.set_layer(layer, to.clone());
+        Ok(())
+    }
+
+    pub fn revert(&mut self, token: u64) {
+        for rank in &mut self.ranks {
+            // One fault is injected at a time, so a second call succeeds.
+            if rank.switcher.revert(token).is_err() {
+                rank.switcher.revert(token).expect("the second time");
+            }
+        }
+        let failure = self.await_switch(|news| matches!(news, Switched::Reverted(_)));
+        assert!(failure.is_none(), "going back failed: {failure:?}");
+    }
+
+    /// Polls until every rank has said what is waited for, or one that its switch failed.
+    fn await_switch(&mut self, is_it: fn(&Switched) -> bool) -> Option<ExecutorError> {
+        let mut patience = Patience::new();
+        let mut said = 0;
+        while said < self.ranks.len() {
+            for rank in &mut self.ranks {
+                for news in rank.switcher.poll() {
+                    match news {
+                        news if is_it(&news) => said += 1,
+                        Switched::Failed(_, error) => return Some(error),
+                        other => panic!("{other:?} was not waited for"),
+                    }
+                }
+            }
+            patience.pause().expect("every switch ends");
+        }
+        None
+    }
+
+    pub fn release(&mut self, token: u64) {
+        for rank in &mut self.ranks {
+            rank.switcher.release(token);
+        }
+        let mut patience = Patience::new();
+        while self.ranks.iter().any(|rank| rank.switcher.is_switching()) {
+            for rank in &mut self.ranks {
+                rank.switcher.poll();
+            }
+            patience.pause().expect("every change ends");
+        }
+    }
+
+    /// The whole way of one layer.
+    pub fn change(&mut self, layer: LayerId, to: &LayerPlacement) -> Result<(), ExecutorError> {
+        let token = self.prepare(layer, to)?;
+        let committed = self.commit(layer, token, to);
+        self.release(token);
+        committed
+    }
+
+    /// Compares every slot's bytes on its rank with the expert that the placement names.
+    pub fn verify(&self) {
+        for rank in &self.ranks {
+            for layer in self.shape.layer_ids() {
+                for slot in self.topology.slots_of(rank.rank).map(SlotId::from_index) {
+                    let expert = self.placement.layer(layer).expert_at(slot);
+                    let memories = rank.switcher.slot(layer, slot).unwrap();
+                    for (tensor, memory) in memories.iter().enumerate() {
+                        let bytes = read(&rank.device, rank.switcher.stream(), memory);
+                        let (name, rank) = (TENSORS[tensor].0, rank.rank);
+                        assert!(
+                            bytes == expert_bytes(layer, expert, tensor),
+                            "{rank} {layer} {slot}: {name} is not that of {expert}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends everything; nothing may be left on any device.
+    pub fn end(self) {
+        let Self { host, faults, ranks, .. } = self;
+        for rank in &ranks {
+            rank.device.drain(&mut Patience::new()).unwrap();
+        }
+        drop(ranks);
+        assert!(faults.live().is_zero(), "left behind: {:?}", faults.live());
+        assert_eq!(host.live_allocations(), 0);
+        assert_eq!(host.allocated_bytes(), 0);
+    }
+}
+
+fn load(
+    rank: RankId,
+    placement: &Placement,
+    topology: &Topology,
+    spares: usize,
+    device: &Device,
+    stream: &Stream,
+) -> WeightManifest {
+    let mut manifest = WeightManifest::new();
+    let slots = topology.slots_of(rank);
+    for layer in placement.shape().layer_ids() {
+        let tensors = TENSORS.iter().enumerate().map(|(tensor, &(name, slot_bytes))| {
+            let slot_stride = slot_bytes + 24;
+            let mut bytes = vec![0xEE; slot_stride * (slots.len() + spares)];
+            for (index, slot) in slots.clone().enumerate() {
+                let expert = placement.layer(layer).expert_at(SlotId::from_index(slot));
+                bytes[index * slot_stride..][..slot_bytes]
+                    .copy_from_slice(&expert_bytes(layer, expert, tensor));
+            }
+            let memory = device.allocate(bytes.len()).unwrap();
+            stream.upload(&memory, &device.pin(&bytes).unwrap()).unwrap();
+            SlotTensor { name: name.to_owned(), memory, slot_stride, slot_bytes }
+        });
+        manifest.push_layer(tensors.collect());
+    }
+    stream.wait(&mut Patience::new()).unwrap();
+    manifest
+}
+
+pub fn read(device: &Device, stream: &Stream, memory: &Memory) -> Vec<u8> {
+    let pinned = device.allocate_pinned(memory.bytes()).unwrap();
+    stream.download(&pinned, memory).unwrap();
+    stream.wait(&mut Patience::new()).unwrap();
+    pinned.to_vec().unwrap()
+}
+
+/// A valid table drawn from a seed: every expert once, the rest at random, shuffled.
+pub fn random_table(experts: usize, slots: usize, seed: u64) -> Vec<u32> {
+    let mut state = seed | 1;
+    let mut next = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let mut table: Vec<u32> = (0..experts as u32).collect();
+    while table.len() < slots {
+        table.push(next(experts) as u32);
+    }
+    for index in (1..table.len()).rev() {
+        table.swap(index, next(index + 1));
+    }
+    table
+}

@@ -1,0 +1,182 @@
+//! Weights arrive where placements say, bit for bit, in both commit modes.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+mod cluster;
+
+use cluster::{Cluster, options, random_table};
+use eplb_core::{LayerId, ModelShape, NodeId, RankSpec, Topology};
+use eplb_executor::{CommitMode, ExecutorError, ExecutorOptions};
+
+const BOTH: [CommitMode; 2] = [CommitMode::InPlace, CommitMode::Indirect];
+
+fn small(commit: CommitMode) -> Cluster {
+    let shape = ModelShape::new(3, 8, 1).unwrap();
+    let topology = Topology::uniform(4, 3, 2).unwrap();
+    Cluster::new(shape, topology, options(commit))
+}
+
+#[test]
+fn random_placements_arrive_bit_for_bit() {
+    for commit in BOTH {
+        let mut cluster = small(commit);
+        cluster.verify();
+        for round in 1..=25u64 {
+            let layer = LayerId((round % 3) as u32);
+            let table = random_table(8, 12, round * 77);
+            let to = cluster.layer_placement(layer, &table, round);
+            cluster.change(layer, &to).unwrap();
+            cluster.verify();
+        }
+        cluster.end();
+    }
+}
+
+#[test]
+fn slots_of_a_rank_trade_places() {
+    for commit in BOTH {
+        let mut cluster = small(commit);
+        let layer = LayerId(1);
+        let mut table: Vec<u32> =
+            cluster.placement.layer(layer).experts().iter().map(|expert| expert.0).collect();
+        for rank in table.chunks_mut(3) {
+            rank.rotate_left(1);
+        }
+        let to = cluster.layer_placement(layer, &table, 1);
+        let token = cluster.prepare(layer, &to).unwrap();
+        cluster.commit(layer, token, &to).unwrap();
+        cluster.release(token);
+        cluster.verify();
+        cluster.end();
+    }
+}
+
+#[test]
+fn a_committed_change_goes_back() {
+    for commit in BOTH {
+        let mut cluster = small(commit);
+        let layer = LayerId(0);
+        let before = cluster.placement.layer(layer).clone();
+        for round in 1..=6 {
+            let to = cluster.layer_placement(layer, &random_table(8, 12, round), round);
+            let token = cluster.prepare(layer, &to).unwrap();
+            cluster.commit(layer, token, &to).unwrap();
+            cluster.verify();
+            cluster.revert(token);
+            cluster.placement.set_layer(layer, before.clone());
+            cluster.release(token);
+            cluster.verify();
+        }
+        cluster.end();
+    }
+}
+
+#[test]
+fn a_prepared_change_that_is_dropped_leaves_no_trace() {
+    for commit in BOTH {
+        let mut cluster = small(commit);
+        for round in 1..=6 {
+            let layer = LayerId(2);
+            let to = cluster.layer_placement(layer, &random_table(8, 12, round), round);
+            let token = cluster.prepare(layer, &to).unwrap();
+            cluster.release(token);
+            cluster.verify();
+        }
+        cluster.end();
+    }
+}
+
+#[test]
+fn two_layers_change_at_the_same_time() {
+    for commit in BOTH {
+        let mut cluster = small(commit);
+        let (first, second) = (LayerId(0), LayerId(2));
+        let to_first = cluster.layer_placement(first, &random_table(8, 12, 5), 1);
+        let to_second = cluster.layer_placement(second, &random_table(8, 12, 6), 1);
+        let token_first = cluster.prepare(first, &to_first).unwrap();
+        let token_second = cluster.prepare(second, &to_second).unwrap();
+        cluster.commit(second, token_second, &to_second).unwrap();
+        cluster.verify();
+        cluster.commit(first, token_first, &to_first).unwrap();
+        cluster.verify();
+        cluster.release(token_second);
+        cluster.release(token_first);
+        cluster.verify();
+        cluster.end();
+    }
+}
+
+#[test]
+fn ranks_may_hold_different_numbers_of_slots() {
+    for commit in BOTH {
+        let specs = [4, 2, 5, 1].map(|slots| RankSpec::new(NodeId(0), slots));
+        let topology = Topology::new(specs.to_vec()).unwrap();
+        let shape = ModelShape::new(1, 9, 1).unwrap();
+        let mut cluster = Cluster::new(shape, topology, options(commit));
+        for round in 1..=10 {
+            let to = cluster.layer_placement(LayerId(0), &random_table(9, 12, round), round);
+            cluster.change(LayerId(0), &to).unwrap();
+            cluster.verify();
+        }
+        cluster.end();
+    }
+}
+
+#[test]
+fn more_layers_than_were_reserved_are_refused() {
+    let mut cluster = small(CommitMode::InPlace);
+    let mut tokens = Vec::new();
+    for layer in 0..2 {
+        let to = cluster.layer_placement(LayerId(layer), &random_table(8, 12, 9), 1);
+        tokens.push(cluster.prepare(LayerId(layer), &to).unwrap());
+    }
+    let to = cluster.layer_placement(LayerId(2), &random_table(8, 12, 9), 1);
+    let error = cluster.prepare(LayerId(2), &to).unwrap_err();
+    assert!(matches!(error, ExecutorError::NoLane { layer: LayerId(2), lanes: 2 }), "{error}");
+    assert!(error.to_string().contains("raise manager.layers_in_flight"), "{error}");
+    for token in tokens {
+        cluster.release(token);
+    }
+    cluster.change(LayerId(2), &to).unwrap();
+    cluster.verify();
+    cluster.end();
+}
+
+#[test]
+fn a_change_that_needs_more_spare_slots_is_refused_and_changes_nothing() {
+    let shape = ModelShape::new(1, 8, 1).unwrap();
+    let topology = Topology::uniform(4, 3, 1).unwrap();
+    let options =
+        ExecutorOptions { commit: CommitMode::Indirect, spare_slots: 1, layers_in_flight: 1 };
+    let mut cluster = Cluster::new(shape, topology, options);
+    // Every rank gets three experts that it does not hold.
+    let to = cluster.layer_placement(LayerId(0), &[4, 5, 6, 6, 7, 0, 0, 1, 2, 2, 3, 4], 1);
+    let error = cluster.prepare(LayerId(0), &to).unwrap_err();
+    assert!(error.to_string().contains("raise executor.spare_slots"), "{error}");
+    cluster.verify();
+    // One slot a rank fits.
+    let mut table: Vec<u32> =
+        cluster.placement.layer(LayerId(0)).experts().iter().map(|expert| expert.0).collect();
+    table[2] = 7;
+    let to = cluster.layer_placement(LayerId(0), &table, 2);
+    cluster.change(LayerId(0), &to).unwrap();
+    cluster.verify();
+    cluster.end();
+}
+
+#[test]
+fn unknown_and_wrong_tokens_are_refused() {
+    let mut cluster = small(CommitMode::InPlace);
+    let switcher = &mut cluster.ranks[0].switcher;
+    let error = switcher.commit(99).unwrap_err();
+    assert_eq!(error.to_string(), "token 99 is unknown; commit needs it prepared");
+    assert!(switcher.revert(99).is_err());
+    switcher.release(99);
+    let to = cluster.layer_placement(LayerId(0), &random_table(8, 12, 3), 1);
+    let token = cluster.prepare(LayerId(0), &to).unwrap();
+    cluster.commit(LayerId(0), token, &to).unwrap();
+    let error = cluster.ranks[0].switcher.commit(token).unwrap_err();
+    assert_eq!(error.to_string(), "token 1 is committed; commit needs it prepared");
+    cluster.release(token);
+    cluster.verify();
+    cluster.end();
+}

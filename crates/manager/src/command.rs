@@ -1,0 +1,29 @@
+//! What a manager wants done.
+
+use eplb_core::{ExpertLoad, LayerId, Placement};
+
+use crate::{Note, RoundId, StepHeader};
+
+/// Something for the outside to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Send this to every rank with the step.
+    Header(StepHeader),
+    /// Compute a plan and answer with [`crate::Event::Planned`].
+    Plan(PlanJob),
+    /// Nothing to do; something worth a trace or a metric.
+    Note(Note),
+}
+
+/// What to plan for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanJob {
+    /// The round to answer with.
+    pub round: RoundId,
+    /// The layers to plan, in order; the others stay as they are.
+    pub layers: Vec<LayerId>,
+    /// Load windows of all layers, oldest first, at least one.
+    pub windows: Vec<ExpertLoad>,
+    /// The placement that is live.
+    pub present: Placement,
+}

@@ -1,0 +1,134 @@
+//! What can be set on a manager.
+
+use std::time::Duration;
+
+use eplb_core::{RankId, Topology};
+use serde::{Deserialize, Serialize};
+
+use crate::ManagerError;
+
+/// How headers and reports travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Carriage {
+    /// One manager in the engine's master process; bytes travel with the engine's messages.
+    Leader,
+    /// A manager on every rank. All of them must be given the same `StepBegins` and `Report` events in
+    /// the same order; only `Planned` may come at another moment on each rank.
+    Spmd {
+        /// The rank that this manager lives on.
+        own_rank: RankId,
+    },
+}
+
+/// The settings of a [`crate::Manager`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ManagerConfig {
+    /// Least time between the starts of two rounds (xLLM's `eplb_update_interval`). Zero: as soon as
+    /// a load window is complete.
+    pub update_interval: Duration,
+    /// The same in engine steps; when set, it replaces `update_interval`.
+    pub update_interval_steps: Option<u64>,
+    /// A layer is planned anew when the cosine similarity of its load at its last update and its
+    /// present load is below this (xLLM's `eplb_update_threshold`), 0 to 1. At 1, the default, every
+    /// layer whose load changed its proportions is; at 0 none is after its first plan.
+    pub update_threshold: f64,
+    /// A planned layer is moved only if it gains more balancedness than this, 0 to 1.
+    pub min_gain: f64,
+    /// Samples (engine steps, as ranks report them) that are summed to one load window, 1 to 2^20.
+    pub window_samples: u32,
+    /// Complete windows kept for each layer, 1 to 128: the ensemble that a policy plans for.
+    pub windows_kept: usize,
+    /// Layers that may be between prepare and settled at once, at least 1. Each costs the ranks
+    /// staging memory.
+    pub layers_in_flight: usize,
+    /// Longest wait for a plan.
+    pub plan_timeout: Duration,
+    /// Longest wait, beyond `plan_timeout`, for all ranks' digests of it (spmd carriage only).
+    pub agreement_timeout: Duration,
+    /// Longest wait until all ranks have prepared a layer (xLLM's `eplb_prepare_timeout_seconds`).
+    pub prepare_timeout: Duration,
+    /// Longest wait from all prepared to a step that allows the commit, and again from there until
+    /// all ranks have committed.
+    pub commit_timeout: Duration,
+    /// Longest wait until all ranks have gone back to the old epoch.
+    pub revert_timeout: Duration,
+    /// How headers and reports travel.
+    pub carriage: Carriage,
+    /// Intervals for which a layer is left alone after a rank refused it or it had to be reverted.
+    /// Doubles with each failure in a row, to at most 64; a commit starts it anew. Zero: none.
+    pub refusal_backoff: u32,
+}
+
+impl Default for ManagerConfig {
+    fn default() -> Self {
+        Self {
+            update_interval: Duration::from_secs(1000),
+            update_interval_steps: None,
+            update_threshold: 1.0,
+            min_gain: 0.0,
+            window_samples: 128,
+            windows_kept: 8,
+            layers_in_flight: 1,
+            plan_timeout: Duration::from_secs(60),
+            agreement_timeout: Duration::from_secs(30),
+            prepare_timeout: Duration::from_secs(30),
+            commit_timeout: Duration::from_secs(30),
+            revert_timeout: Duration::from_secs(30),
+            carriage: Carriage::Leader,
+            refusal_backoff: 1,
+        }
+    }
+}
+
+impl ManagerConfig {
+    /// Most complete windows of a layer: their sum still fits 64 bits.
+    pub const MOST_WINDOWS: usize = 128;
+    /// Most samples of a window.
+    pub const MOST_SAMPLES: u32 = 1 << 20;
+    /// Most intervals that a layer is left alone.
+    pub const MOST_BACKOFF: u32 = 64;
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`ManagerError::Setting`] names the first setting that is out of its range.
+    pub fn validate(&self, topology: &Topology) -> Result<(), ManagerError> {
+        let within = |name, value: f64, least: f64, most: f64| {
+            // Written so that a NaN fails too.
+            if value >= least && value <= most {
+                Ok(())
+            } else {
+                Err(ManagerError::Setting { name, value: value.to_string(), least, most })
+            }
+        };
+        within("eplb_update_threshold", self.update_threshold, 0.0, 1.0)?;
+        within("min_gain", self.min_gain, 0.0, 1.0)?;
+        within("window_samples", self.window_samples.into(), 1.0, Self::MOST_SAMPLES.into())?;
+        within("windows_kept", self.windows_kept as f64, 1.0, Self::MOST_WINDOWS as f64)?;
+        within("refusal_backoff", self.refusal_backoff.into(), 0.0, Self::MOST_BACKOFF.into())?;
+        if self.layers_in_flight == 0 {
+            return Err(ManagerError::Zero { name: "layers_in_flight" });
+        }
+        for (name, timeout) in [
+            ("plan_timeout", self.plan_timeout),
+            ("agreement_timeout", self.agreement_timeout),
+            ("prepare_timeout", self.prepare_timeout),
+            ("commit_timeout", self.commit_timeout),
+            ("revert_timeout", self.revert_timeout),
+        ] {
+            if timeout.is_zero() {
+                return Err(ManagerError::Zero { name });
+            }
+        }
+        match self.carriage {
+            Carriage::Spmd { own_rank }
+                if !topology.contains(own_rank) || !topology.is_alive(own_rank) =>
+            {
+                Err(ManagerError::OwnRank { rank: own_rank, ranks: topology.ranks() })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One round: from the layers worth a plan to the last of them settled.
+
+use std::collections::VecDeque;
+
+use eplb_core::{
+    Epoch, ExpertLoad, LayerId, LayerPlacement, ModelShape, Placement, RankId, Topology,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{PlanDigest, PlannedLayer, Reason, RoundAbort, RoundId, Timestamp};
+
+/// The round that is open.
+#[derive(Debug)]
+pub(crate) struct Round {
+    pub(crate) id: RoundId,
+    /// The layers to plan and the load of each, in layer order.
+    pub(crate) layers: Vec<(LayerId, Vec<u64>)>,
+    /// There until the plan is in use.
+    pub(crate) planning: Option<Planning>,
+    /// Layers to move that have not begun, the one that gains most first.
+    pub(crate) queue: VecDeque<Move>,
+    /// Why the round is being given up, once it is; what was committed is still seen through.
+    pub(crate) abort: Option<RoundAbort>,
+    /// Layers settled on their new epoch.
+    pub(crate) committed: u32,
+}
+
+/// A layer that a plan moves.
+#[derive(Debug)]
+pub(crate) struct Move {
+    pub(crate) layer: LayerId,
+    /// The new table; its epoch is given when the change begins.
+    pub(crate) table: LayerPlacement,
+    /// The load that the plan was made for.
+    pub(crate) load: Vec<u64>,
+    gain: f64,
+}
+
+/// The wait for a plan and, in spmd carriage, for every rank's agreement to it.
+#[derive(Debug)]
+pub(crate) struct Planning {
+    pub(crate) deadline: Timestamp,
+    /// Digest of the load windows that the plan is made for.
+    loads_digest: u64,
+    /// This rank's plan and its digest; no plan when it failed.
+    own: Option<(Option<Vec<PlannedLayer>>, u64)>,
+    /// Each rank's digest as it reported it.
+    digests: Vec<Option<u64>>,
+}
+
+/// What ranks say to each other's plans.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Agreement {
+    /// Some rank has not spoken yet.
+    Open,
+    /// All have the same plan, this one.
+    Agreed(Vec<PlannedLayer>),
+    /// This rank differs from the lowest live one, or failed to plan.
+    Differs(RankId),
+}
+
+impl Planning {
+    pub(crate) fn new(deadline: Timestamp, windows: &[ExpertLoad], topology: &Topology) -> Self {
+        let mut hasher = Xxh3::new();
+        for row in windows.iter().flat_map(ExpertLoad::rows) {
+            for count in row {
+                hasher.update(&count.to_le_bytes());
+            }
+        }
+        let digests = vec![None; topology.ranks()];
+        Self { deadline, loads_digest: hasher.digest(), own: None, digests }
+    }
+
+    /// Remembers this rank's plan, if it has none yet.
+    pub(crate) fn set_own(&mut self, round: RoundId, plan: Option<Vec<PlannedLayer>>) -> bool {
+        if self.own.is_some() {
+            return false;
+        }
+        let digest = match &plan {
+            None => PlanDigest::FAILED,
+            Some(plan) => plan_digest(round, self.loads_digest, plan),
+        };
+        self.own = Some((plan, digest));
+        true
+    }
+
+    pub(crate) fn own_digest(&self) -> Option<u64> {
+        self.own.as_ref().map(|(_, digest)| *digest)
+    }
+
+    /// Remembers a rank's digest; what it said first stands.
+    pub(crate) fn set_digest(&mut self, rank: RankId, digest: u64) {
+        self.digests[rank.index()].get_or_insert(digest);
+    }
+
+    /// The first live rank that has not reported its digest.
+    pub(crate) fn first_silent(&self, topology: &Topology) -> Option<RankId> {
+        topology.live_ranks().find(|rank| self.digests[rank.index()].is_none())
+    }
+
+    /// Compares the ranks' digests, and takes the plan out once all agree.
+    pub(crate) fn agreement(&mut self, own_rank: RankId, topology: &Topology) -> Agreement {
+        if self.first_silent(topology).is_some() {
+            return Agreement::Open;
+        }
+        let digest_of = |rank: RankId| self.digests[rank.index()].unwrap_or(PlanDigest::FAILED);
+        let reference = topology.live_ranks().next().map_or(PlanDigest::FAILED, digest_of);
+        let differs =
+            |rank: &RankId| digest_of(*rank) == PlanDigest::FAILED || digest_of(*rank) != reference;
+        if let Some(rank) = topology.live_ranks().find(differs) {
+            return Agreement::Differs(rank);
+        }
+        match self.own.take() {
+            Some((Some(plan), digest)) if digest == reference => Agreement::Agreed(plan),
+            _ => Agreement::Differs(own_rank),
+        }
+    }
+}
+
+/// The digest of a plan and what it was made for, never [`PlanDigest::FAILED`].
+fn plan_digest(round: RoundId, loads_digest: u64, plan: &[PlannedLayer]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&round.0.to_le_bytes());
+    hasher.update(&loads_digest.to_le_bytes());
+    for planned in plan {
+        hasher.update(&planned.layer.0.to_le_bytes());
+        hasher.update(&planned.balancedness_before.to_bits().to_le_bytes());
+        hasher.update(&planned.balancedness_after.to_bits().to_le_bytes());
+        for expert in &planned.experts {
+            hasher.update(&expert.0.to_le_bytes());
+        }
+    }
+    hasher.digest().max(PlanDigest::FAILED + 1)
+}
+
+/// Checks a plan and puts it into layer order.
+pub(crate) fn check_plan(
+    mut plan: Vec<PlannedLayer>,
+    layers: &[(LayerId, Vec<u64>)],
+    shape: ModelShape,
+    topology: &Topology,
+) -> Result<Vec<PlannedLayer>, Reason> {
+    plan.sort_by_key(|planned| planned.layer);
+    if let Some(pair) = plan.windows(2).find(|pair| pair[0].layer == pair[1].layer) {
+        return Err(Reason::new(format!("{} is planned twice", pair[0].layer)));
+    }
+    for planned in &plan {
+        let layer = planned.layer;
+        if layers.binary_search_by_key(&layer, |&(layer, _)| layer).is_err() {
+            return Err(Reason::new(format!("{layer} was not to be planned")));
+        }
+        for balancedness in [planned.balancedness_before, planned.balancedness_after] {
+            if !(0.0..=1.0).contains(&balancedness) {
+                let text = format!("{layer} has balancedness {balancedness}, allowed is 0 to 1");
+                return Err(Reason::new(text));
+            }
+        }
+        LayerPlacement::new(layer, &planned.experts, Epoch(0), shape, topology)
+            .map_err(|error| Reason::new(error.to_string()))?;
+    }
+    Ok(plan)
+}
+
+/// Divides a plan that passed [`check_plan`]: the layers to move, the one that gains most first, and
+/// the layers that are better left where they are, with the load of each.
+pub(crate) fn divide(
+    plan: &[PlannedLayer],
+    layers: Vec<(LayerId, Vec<u64>)>,
+    present: &Placement,
+    min_gain: f64,
+    topology: &Topology,
+) -> (VecDeque<Move>, Vec<(LayerId, Vec<u64>)>) {
+    let mut moves = Vec::new();
+    let mut unchanged = Vec::new();
+    for (layer, load) in layers {
+        let found = plan.binary_search_by_key(&layer, |planned| planned.layer);
+        let worthwhile = found.ok().map(|index| &plan[index]).filter(|planned| {
+            planned.gain() > min_gain && planned.experts != present.layer(layer).experts()
+        });
+        let table = worthwhile.and_then(|planned| {
+            let shape = present.shape();
+            let table = LayerPlacement::new(layer, &planned.experts, Epoch(0), shape, topology);
+            Some((table.ok()?, planned.gain()))
+        });
+        match table {
+            Some((table, gain)) => moves.push(Move { layer, table, load, gain }),
+            None => unchanged.push((layer, load)),
+        }
+    }
+    moves
+        .sort_by(|left, right| right.gain.total_cmp(&left.gain).then(left.layer.cmp(&right.layer)));
+    (moves.into(), unchanged)
+}

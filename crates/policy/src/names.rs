@@ -1,0 +1,39 @@
+//! Policies by name, as configurations and command lines give them.
+
+use std::sync::Arc;
+
+use crate::{DeepSeek, Policy, PolicyError, Static, Xllm};
+
+/// The names that [`by_name`] knows.
+pub const NAMES: &[&str] = &["static", "deepseek", "xllm"];
+
+/// The policy called `name`.
+///
+/// # Errors
+/// [`PolicyError::UnknownPolicy`], which lists the names that are allowed.
+pub fn by_name(name: &str) -> Result<Arc<dyn Policy>, PolicyError> {
+    match name {
+        "static" => Ok(Arc::new(Static)),
+        "deepseek" => Ok(Arc::new(DeepSeek)),
+        "xllm" => Ok(Arc::new(Xllm)),
+        _ => Err(PolicyError::UnknownPolicy { name: name.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_gives_the_policy_of_that_name() {
+        for name in NAMES {
+            assert_eq!(by_name(name).unwrap().name(), *name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_names_that_exist() {
+        let message = by_name("deepsek").unwrap_err().to_string();
+        assert_eq!(message, "no policy is called \"deepsek\", allowed are static, deepseek, xllm");
+    }
+}

@@ -1,0 +1,357 @@
+//! Configuration: xLLM's names at the top level, sections of our own below.
+
+use std::fmt;
+use std::path::Path;
+
+use eplb_core::{ModelShape, Topology};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The whole configuration, as read from TOML; [`Config::check`] says whether its values fit.
+///
+/// The names at the top level are xLLM's flags, with xLLM's defaults, so that its users find theirs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Whether experts are moved at all.
+    pub enable_eplb: bool,
+    /// xLLM's level of expert parallelism: 0 none, 1 by all-gather, 2 by dispatch and combine. The
+    /// balancer is the same under each; it is carried for the engine.
+    pub expert_parallel_degree: u32,
+    /// Ranks of the expert-parallel group.
+    pub ep_size: u32,
+    /// Seconds between two rebalances.
+    pub eplb_update_interval: u64,
+    /// A layer is updated when the cosine similarity between its load at the last update and now is
+    /// below this: 0 never updates, 1 updates on any change.
+    pub eplb_update_threshold: f64,
+    /// Redundant experts of each rank, for each layer.
+    pub redundant_experts_num: u32,
+    /// The model's shape.
+    pub model: ModelSection,
+    /// Where the ranks stand.
+    pub cluster: ClusterSection,
+    /// How experts are placed.
+    pub policy: PolicySection,
+    /// When layers are updated.
+    pub manager: ManagerSection,
+    /// How weights are moved.
+    pub executor: ExecutorSection,
+    /// Settings of the program that embeds the library, left unread here; `eplb run` keeps its own in
+    /// it.
+    pub run: toml::Table,
+}
+
+/// `[model]`: the Mixture-of-Experts part of the model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSection {
+    /// A name for people.
+    pub name: String,
+    /// MoE layers; 0 takes the number from the load that is replayed.
+    pub layers: u32,
+    /// Logical experts of each layer; 0 takes the number from the load that is replayed.
+    pub experts: u32,
+    /// Expert groups of group-limited routing, 1 for models without.
+    pub groups: u32,
+}
+
+/// `[cluster]`: the nodes that the ranks stand on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterSection {
+    /// Nodes; the ranks divide over them in order.
+    pub nodes: u32,
+}
+
+/// `[policy]`: the computation of new placements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicySection {
+    /// One of [`eplb_policy::NAMES`].
+    pub name: String,
+}
+
+/// `[manager]`: the decision when a layer is worth an update, and the deadlines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ManagerSection {
+    /// Steps between two rebalances; 0 leaves it to `eplb_update_interval`.
+    pub update_interval_steps: u64,
+    /// A new placement is used when it raises the layer's balancedness by more than this.
+    pub min_gain: f64,
+    /// Steps summed to one load window.
+    pub window_samples: u32,
+    /// Recent windows that a plan is made from.
+    pub windows_kept: usize,
+    /// Layers whose weights move at the same time.
+    pub layers_in_flight: usize,
+    /// Seconds that a plan may take.
+    pub plan_timeout: f64,
+    /// Seconds until all ranks of an spmd group must agree on a plan.
+    pub agreement_timeout: f64,
+    /// Seconds until all ranks must hold a layer's new weights.
+    pub prepare_timeout: f64,
+    /// Seconds until all ranks must have confirmed a switch-over.
+    pub commit_timeout: f64,
+    /// Seconds until all ranks must have gone back to the old epoch.
+    pub revert_timeout: f64,
+}
+
+/// `[executor]`: the way of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExecutorSection {
+    /// How a layer is switched over.
+    pub commit: CommitMode,
+    /// Spare buffers of each rank and layer, for indirect commits.
+    pub spare_slots: u32,
+}
+
+/// How a layer is switched over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitMode {
+    /// New weights are copied into the live slots on the engine's stream: addresses stay.
+    #[default]
+    InPlace,
+    /// New weights arrive in spare slots and a slot table is flipped: nothing is copied.
+    Indirect,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enable_eplb: false,
+            expert_parallel_degree: 0,
+            ep_size: 1,
+            eplb_update_interval: 1_000,
+            eplb_update_threshold: 1.0,
+            redundant_experts_num: 1,
+            model: ModelSection::default(),
+            cluster: ClusterSection::default(),
+            policy: PolicySection::default(),
+            manager: ManagerSection::default(),
+            executor: ExecutorSection::default(),
+            run: toml::Table::new(),
+        }
+    }
+}
+
+impl Default for ModelSection {
+    fn default() -> Self {
+        Self { name: String::new(), layers: 0, experts: 0, groups: 1 }
+    }
+}
+
+impl Default for ClusterSection {
+    fn default() -> Self {
+        Self { nodes: 1 }
+    }
+}
+
+impl Default for PolicySection {
+    fn default() -> Self {
+        Self { name: "deepseek".to_owned() }
+    }
+}
+
+impl Default for ManagerSection {
+    fn default() -> Self {
+        Self {
+            update_interval_steps: 0,
+            min_gain: 0.0,
+            window_samples: 100,
+            windows_kept: 8,
+            layers_in_flight: 1,
+            plan_timeout: 10.0,
+            agreement_timeout: 10.0,
+            prepare_timeout: 30.0,
+            commit_timeout: 10.0,
+            revert_timeout: 10.0,
+        }
+    }
+}
+
+impl Default for ExecutorSection {
+    fn default() -> Self {
+        Self { commit: CommitMode::InPlace, spare_slots: 0 }
+    }
+}
+
+/// Why a configuration can't be used. The message is one line: the file, the key, the value and what
+/// is allowed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("{origin}: cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        origin: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of another type.
+    #[error("{origin}{}: {message}", At(*line, key))]
+    Syntax {
+        /// The file.
+        origin: String,
+        /// The line, counted from 1, where it is known.
+        line: Option<usize>,
+        /// The key on that line, where there is one.
+        key: Option<String>,
+        /// What is wrong.
+        message: String,
+    },
+    /// A value that is not allowed.
+    #[error("{key} = {value} is not allowed; allowed: {allowed}")]
+    Value {
+        /// The key, with its section.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+}
+
+/// The place of a syntax error, for its message.
+struct At<'a>(Option<usize>, &'a Option<String>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.0 {
+            write!(f, ", line {line}")?;
+        }
+        match self.1 {
+            Some(key) => write!(f, ", {key}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// The file can't be read, is no configuration, or holds a value that is not allowed.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let origin = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { origin: origin.clone(), source })?;
+        Self::parse(&text, &origin)
+    }
+
+    /// Reads a configuration from TOML. `origin` names it in messages.
+    ///
+    /// # Errors
+    /// The text is no configuration, or holds a value that is not allowed.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| Self::syntax_error(text, origin, &error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn syntax_error(text: &str, origin: &str, error: &toml::de::Error) -> ConfigError {
+        let start = error.span().map(|span| span.start.min(text.len()));
+        let line = start.map(|start| text[..start].matches('\n').count() + 1);
+        let key = line
+            .and_then(|line| text.lines().nth(line - 1)?.split_once('='))
+            .map(|(key, _)| key.trim().to_owned());
+        let message = error.message().replace('\n', "; ");
+        ConfigError::Syntax { origin: origin.to_owned(), line, key, message }
+    }
+
+    /// Whether every value is one that is allowed.
+    ///
+    /// # Errors
+    /// The first value that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        within("expert_parallel_degree", self.expert_parallel_degree, 0, 2)?;
+        within("ep_size", self.ep_size, 1, Topology::MOST_RANKS as u32)?;
+        within("eplb_update_threshold", self.eplb_update_threshold, 0.0, 1.0)?;
+        within("eplb_update_interval", self.eplb_update_interval, 0, 1_000_000_000)?;
+        within("redundant_experts_num", self.redundant_experts_num, 0, 4_096)?;
+        within("model.layers", self.model.layers, 0, ModelShape::MOST_LAYERS)?;
+        within("model.experts", self.model.experts, 0, ModelShape::MOST_EXPERTS)?;
+        within("model.groups", self.model.groups, 1, ModelShape::MOST_EXPERTS)?;
+        within("cluster.nodes", self.cluster.nodes, 1, self.ep_size)?;
+        if !self.ep_size.is_multiple_of(self.cluster.nodes) {
+            let allowed = format!("a divisor of ep_size, which is {}", self.ep_size);
+            return Err(value("cluster.nodes", self.cluster.nodes, allowed));
+        }
+        self.policy()?;
+        self.manager.check()?;
+        within("executor.spare_slots", self.executor.spare_slots, 0, 4_096)?;
+        if self.executor.commit == CommitMode::Indirect && self.executor.spare_slots == 0 {
+            let allowed = "at least 1 with executor.commit = \"indirect\"".to_owned();
+            return Err(value("executor.spare_slots", 0, allowed));
+        }
+        Ok(())
+    }
+
+    /// The policy that is configured.
+    ///
+    /// # Errors
+    /// A name that no policy has.
+    pub fn policy(&self) -> Result<std::sync::Arc<dyn eplb_policy::Policy>, ConfigError> {
+        eplb_policy::by_name(&self.policy.name).map_err(|_| {
+            let allowed = format!("one of {}", eplb_policy::NAMES.join(", "));
+            value("policy.name", format!("{:?}", self.policy.name), allowed)
+        })
+    }
+
+    /// Slots of each rank and layer: an equal share of the experts and the redundant ones.
+    pub fn slots_per_rank(&self, experts: u32) -> u32 {
+        experts.div_ceil(self.ep_size.max(1)) + self.redundant_experts_num
+    }
+
+    /// The topology for a model of `experts` logical experts.
+    ///
+    /// # Errors
+    /// More slots than tables hold.
+    pub fn topology(&self, experts: u32) -> Result<Topology, ConfigError> {
+        let slots = self.slots_per_rank(experts);
+        Topology::uniform(self.ep_size, slots, self.cluster.nodes)
+            .map_err(|error| value("ep_size", self.ep_size, error.to_string()))
+    }
+}
+
+impl ManagerSection {
+    fn check(&self) -> Result<(), ConfigError> {
+        within("manager.min_gain", self.min_gain, 0.0, 1.0)?;
+        within("manager.window_samples", self.window_samples, 1, 1_000_000)?;
+        within("manager.windows_kept", self.windows_kept, 1, 128)?;
+        within("manager.layers_in_flight", self.layers_in_flight, 1, 64)?;
+        for (key, seconds) in [
+            ("manager.plan_timeout", self.plan_timeout),
+            ("manager.agreement_timeout", self.agreement_timeout),
+            ("manager.prepare_timeout", self.prepare_timeout),
+            ("manager.commit_timeout", self.commit_timeout),
+            ("manager.revert_timeout", self.revert_timeout),
+        ] {
+            within(key, seconds, 0.001, 86_400.0)?;
+        }
+        Ok(())
+    }
+}
+
+fn value(key: &'static str, value: impl fmt::Display, allowed: String) -> ConfigError {
+    ConfigError::Value { key, value: value.to_string(), allowed }
+}
+
+fn within<T: PartialOrd + fmt::Display>(
+    key: &'static str,
+    given: T,
+    least: T,
+    most: T,
+) -> Result<(), ConfigError> {
+    // Written so that NaN is refused.
+    if given >= least && given <= most {
+        Ok(())
+    } else {
+        Err(value(key, given, format!("{least} to {most}")))
+    }
+}

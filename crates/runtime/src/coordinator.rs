@@ -1,0 +1,190 @@
+//! The deciding side: a manager with a clock and a planning thread.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eplb_core::{ModelShape, Placement, RankId, Step, Topology};
+use eplb_manager::{
+    Carriage, Command, Counters, Event, Manager, ManagerConfig, Note, PlanDigest, RankReport,
+    StepHeader, Timestamp,
+};
+
+use crate::planner::Planner;
+use crate::{Clock, Config, Error};
+
+/// Notes kept for whoever asks; older ones are dropped.
+const NOTES: usize = 1_024;
+
+/// Decides which layers change and leads the ranks through it.
+///
+/// With [`Carriage::Leader`] an engine has one, in its master process: it carries
+/// [`Coordinator::begin_step`]'s bytes to every rank with the step's input, and every rank's report
+/// back. With [`Carriage::Spmd`] every rank has one and feeds it the reports of all ranks.
+///
+/// No call waits: planning runs on a thread of its own.
+#[derive(Debug)]
+pub struct Coordinator {
+    manager: Manager,
+    planner: Planner,
+    clock: Arc<dyn Clock>,
+    carriage: Carriage,
+    /// In spmd the time is read from the reports, the same on all ranks.
+    shared_time: Timestamp,
+    time_keeper: Option<RankId>,
+    enabled: bool,
+    notes: VecDeque<Note>,
+}
+
+impl Coordinator {
+    /// Starts to watch a model that runs with `placement` on `topology`.
+    ///
+    /// # Errors
+    /// Settings out of range, a placement of another model or topology, or no thread to be had.
+    pub fn start(
+        config: &Config,
+        shape: ModelShape,
+        topology: &Topology,
+        placement: Placement,
+        carriage: Carriage,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        config.check()?;
+        let settings = manager_config(config, carriage);
+        let manager = Manager::new(settings, shape, topology.clone(), placement)?;
+        let planner = Planner::start(config.policy()?, shape, topology.clone())?;
+        Ok(Self {
+            manager,
+            planner,
+            clock,
+            carriage,
+            shared_time: Timestamp::default(),
+            time_keeper: topology.live_ranks().next(),
+            enabled: config.enable_eplb,
+            notes: VecDeque::new(),
+        })
+    }
+
+    /// Begins a step and gives the header that every rank needs to run it, as bytes to carry. With
+    /// `allow_changes` false nothing new is switched at this step (graph warm-up, or a phase in which
+    /// the engine can't).
+    ///
+    /// # Errors
+    /// A step that is not after the last one; the last one may be begun again and gives the same
+    /// header.
+    pub fn begin_step(&mut self, step: Step, allow_changes: bool) -> Result<Vec<u8>, Error> {
+        self.take_plans();
+        self.handle(Event::StepBegins { step, allow_changes });
+        match self.pump() {
+            Some(header) => Ok(header.encode()),
+            None => Err(Error::StepOrder { step }),
+        }
+    }
+
+    /// Takes a rank's report, as the bytes that its session made. `sender` is the rank that the
+    /// engine received them from.
+    ///
+    /// # Errors
+    /// Bytes that are no report; they change nothing. A report that lies is counted, not an error.
+    pub fn accept_report(&mut self, sender: RankId, bytes: &[u8]) -> Result<(), Error> {
+        let mut report =
+            RankReport::decode(bytes).map_err(|source| Error::Report { sender, source })?;
+        if self.time_keeper == Some(sender) && report.rank == sender {
+            self.shared_time = self.shared_time.max(report.clock);
+        }
+        if !self.enabled {
+            report.load = None;
+        }
+        self.handle(Event::Report { sender, report });
+        self.pump();
+        Ok(())
+    }
+
+    /// Waits for the plan under way, at most `limit`. For replays in virtual time, whose steps take
+    /// no time of their own; a serving engine never needs it.
+    pub fn settle(&mut self, limit: Duration) {
+        if let Some(event) = self.planner.wait(limit) {
+            self.handle(event);
+            self.pump();
+        }
+    }
+
+    /// The digest of this rank's plan, for its own report. Only in spmd.
+    pub fn plan_digest(&self) -> Option<PlanDigest> {
+        self.manager.plan_digest()
+    }
+
+    /// The placement that the next step routes with.
+    pub fn placement(&self) -> &Placement {
+        self.manager.placement()
+    }
+
+    /// What has been seen and done, in numbers.
+    pub fn counters(&self) -> Counters {
+        *self.manager.counters()
+    }
+
+    /// What happened since the last call, oldest first; the last 1,024 are kept.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        self.notes.drain(..).collect()
+    }
+
+    fn take_plans(&mut self) {
+        while let Some(event) = self.planner.poll() {
+            self.handle(event);
+            self.pump();
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = match self.carriage {
+            Carriage::Leader => self.clock.now(),
+            Carriage::Spmd { .. } => self.shared_time,
+        };
+        self.manager.handle_event(now, event);
+    }
+
+    /// Does what the manager wants done; gives back the header, if one was made.
+    fn pump(&mut self) -> Option<StepHeader> {
+        let mut header = None;
+        while let Some(command) = self.manager.poll_command() {
+            match command {
+                Command::Header(made) => header = Some(made),
+                Command::Plan(job) => {
+                    let round = job.round;
+                    if !self.planner.submit(job) {
+                        tracing::warn!(%round, "the planner is busy with earlier plans");
+                    }
+                }
+                Command::Note(note) => {
+                    tracing::debug!(?note, "eplb");
+                    if self.notes.len() == NOTES {
+                        self.notes.pop_front();
+                    }
+                    self.notes.push_back(note);
+                }
+            }
+        }
+        header
+    }
+}
+
+fn manager_config(config: &Config, carriage: Carriage) -> ManagerConfig {
+    let section = &config.manager;
+    ManagerConfig {
+        update_interval: Duration::from_secs(config.eplb_update_interval),
+        update_interval_steps: Some(section.update_interval_steps).filter(|&steps| steps > 0),
+        update_threshold: config.eplb_update_threshold,
+        min_gain: section.min_gain,
+        window_samples: section.window_samples,
+        windows_kept: section.windows_kept,
+        layers_in_flight: section.layers_in_flight,
+        plan_timeout: Duration::from_secs_f64(section.plan_timeout),
+        agreement_timeout: Duration::from_secs_f64(section.agreement_timeout),
+        prepare_timeout: Duration::from_secs_f64(section.prepare_timeout),
+        commit_timeout: Duration::from_secs_f64(section.commit_timeout),
+        revert_timeout: Duration::from_secs_f64(section.revert_timeout),
+        carriage,
+        ..ManagerConfig::default()
+    }
+}

@@ -1,0 +1,129 @@
+//! The thread that moves weights, so that no step waits for a copy to be issued.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use eplb_core::{LayerId, LayerPlacement};
+use eplb_executor::{Migrator, PreparedChange};
+
+/// How often running copies are looked at.
+const POLL: Duration = Duration::from_micros(100);
+
+/// Runs a rank's migrator on a thread of its own.
+#[derive(Debug)]
+pub(crate) struct Mover {
+    /// `None` once it has been told to end.
+    orders: Option<Sender<Order>>,
+    ends: Receiver<Ended>,
+    thread: Option<JoinHandle<()>>,
+    under_way: usize,
+}
+
+/// What became of one order to move.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) token: u64,
+    pub(crate) outcome: Result<PreparedChange, String>,
+}
+
+enum Order {
+    Begin { token: u64, layer: LayerId, from: LayerPlacement, to: LayerPlacement },
+    Abort { token: u64 },
+}
+
+impl Mover {
+    pub(crate) fn start(migrator: Migrator, name: String) -> std::io::Result<Self> {
+        // Unbounded, but never longer than the manager has changes in flight.
+        let (orders, todo) = unbounded();
+        let (done, ends) = unbounded();
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || Self::work(migrator, &todo, &done))?;
+        Ok(Self { orders: Some(orders), ends, thread: Some(thread), under_way: 0 })
+    }
+
+    pub(crate) fn begin(
+        &mut self,
+        token: u64,
+        layer: LayerId,
+        from: LayerPlacement,
+        to: LayerPlacement,
+    ) {
+        let order = Order::Begin { token, layer, from, to };
+        if self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok()) {
+            self.under_way += 1;
+        }
+    }
+
+    /// Gives up a change that may still be moving. If it is, it ends as failed.
+    pub(crate) fn abort(&mut self, token: u64) {
+        if let Some(orders) = &self.orders {
+            // A mover that has ended has nothing left to give up.
+            let _ = orders.send(Order::Abort { token });
+        }
+    }
+
+    /// A change that has ended.
+    pub(crate) fn poll(&mut self) -> Option<Ended> {
+        let ended = self.ends.try_recv().ok()?;
+        self.under_way -= 1;
+        Some(ended)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.under_way == 0
+    }
+
+    fn work(mut migrator: Migrator, todo: &Receiver<Order>, done: &Sender<Ended>) {
+        loop {
+            let order = if migrator.is_idle() {
+                todo.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                todo.recv_timeout(POLL)
+            };
+            // A panic below would be a defect of ours; it must not leave the manager without answer.
+            let step = catch_unwind(AssertUnwindSafe(|| match order {
+                Ok(order) => Self::follow(&mut migrator, order, done),
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
+            }));
+            if !matches!(step, Ok(true)) {
+                return;
+            }
+            for (token, outcome) in migrator.poll() {
+                let outcome = outcome.map_err(|error| error.to_string());
+                if done.send(Ended { token, outcome }).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn follow(migrator: &mut Migrator, order: Order, done: &Sender<Ended>) -> bool {
+        let failed = match order {
+            Order::Begin { token, layer, from, to } => {
+                match migrator.begin(token, layer, &from, &to) {
+                    Ok(()) => return true,
+                    Err(error) => Ended { token, outcome: Err(error.to_string()) },
+                }
+            }
+            Order::Abort { token } => match migrator.abort(token) {
+                false => return true,
+                true => Ended { token, outcome: Err("given up".to_owned()) },
+            },
+        };
+        done.send(failed).is_ok()
+    }
+}
+
+impl Drop for Mover {
+    /// The thread only issues and polls, so it ends at once; copies under way end by themselves.
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Why a run ended early.
+
+use eplb::core::{PlacementError, RankId, ShapeError, Step};
+use eplb::device::DeviceError;
+use thiserror::Error;
+
+use crate::{ExpertError, SampleError, SettingsError, TraceError};
+
+/// Why a run ended early.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The library refused or failed.
+    #[error(transparent)]
+    Eplb(#[from] eplb::Error),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] eplb::ConfigError),
+    /// The section `[run]`.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The trace.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+    /// The model's shape.
+    #[error("model: {0}")]
+    Shape(#[from] ShapeError),
+    /// The placement to start with.
+    #[error("placement: {0}")]
+    Placement(#[from] PlacementError),
+    /// The configuration speaks of another model than the trace.
+    #[error("{key} = {configured} in the configuration, but the trace has {found}")]
+    OtherModel {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        configured: u32,
+        /// What the trace has.
+        found: usize,
+    },
+    /// No tokens can be drawn.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// An expert can't compute.
+    #[error(transparent)]
+    Expert(#[from] ExpertError),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A thread can't be started.
+    #[error("cannot start a rank's thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// Ranks routed a token differently.
+    #[error("choice {choice} of token {token} was computed by {computed} ranks, expected one")]
+    Routing {
+        /// The token of the sample.
+        token: usize,
+        /// Which of its experts.
+        choice: usize,
+        /// How many ranks computed it.
+        computed: u32,
+    },
+    /// Ranks ran a step with different placements.
+    #[error("{rank} ran {step} with other epochs than rank 0")]
+    Epochs {
+        /// The rank.
+        rank: RankId,
+        /// The step.
+        step: Step,
+    },
+    /// A window that ranks refused again and again.
+    #[error("window {window} was refused {times} times in a row")]
+    Refused {
+        /// The window.
+        window: u64,
+        /// How often.
+        times: u32,
+    },
+    /// Ranks that ended without a word.
+    #[error("only {found} of {ranks} ranks answered")]
+    SilentRanks {
+        /// Ranks that answered.
+        found: usize,
+        /// Ranks there are.
+        ranks: usize,
+    },
+    /// Another rank ended this step.
+    #[error("the step was cancelled")]
+    Cancelled,
+}

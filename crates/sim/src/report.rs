@@ -1,0 +1,94 @@
+//! What a run found, as people and programs read it.
+
+use serde::Serialize;
+
+use crate::engine::WindowFigures;
+
+/// The result of a run; its JSON form is what `eplb run --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunReport {
+    /// The policy that planned.
+    pub policy: String,
+    /// The backend that held the weights.
+    pub backend: String,
+    /// The trace that was served.
+    pub trace: String,
+    /// MoE layers.
+    pub layers: usize,
+    /// Logical experts of each layer.
+    pub experts: usize,
+    /// Ranks.
+    pub ranks: usize,
+    /// Nodes that the ranks stand on.
+    pub nodes: usize,
+    /// Slots of each rank and layer.
+    pub slots_per_rank: usize,
+    /// Windows served.
+    pub windows: usize,
+    /// Tokens of each window.
+    pub tokens_per_window: u64,
+    /// Mean rank load / max rank load, mean over layers and windows.
+    pub balancedness: BalancednessPair,
+    /// Rounds of the manager in which weights moved.
+    pub rebalances: u64,
+    /// Layers switched over.
+    pub layers_updated: u64,
+    /// Slots whose expert came from another rank, over all ranks.
+    pub slots_moved: u64,
+    /// Bytes that came from other ranks, over all ranks.
+    pub bytes_moved: u64,
+    /// What was compared.
+    pub verified: Verification,
+    /// Steps that ranks refused and that were served again.
+    pub steps_refused: u64,
+    /// Each window's balancedness, before and after, and the layers switched at it.
+    pub series: Vec<WindowPoint>,
+}
+
+/// Balancedness under two placements.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BalancednessPair {
+    /// Of the same windows under the placement at the start.
+    pub before: f64,
+    /// As served.
+    pub after: f64,
+}
+
+/// What was compared, and whether it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Slots whose bytes were compared with the expert that the placement names, counted at the start
+    /// and after each switch-over.
+    pub slots: u64,
+    /// Of these, slots that held other bytes.
+    pub mismatches: u64,
+    /// Whether all outputs equal those of a run without balancing, bit for bit.
+    pub outputs_equal: bool,
+}
+
+/// One window of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct WindowPoint {
+    /// Balancedness under the placement at the start.
+    pub before: f64,
+    /// Balancedness as served.
+    pub after: f64,
+    /// Layers switched over at this window.
+    pub layers_switched: u32,
+}
+
+impl BalancednessPair {
+    pub(crate) fn mean_of(windows: &[WindowFigures]) -> Self {
+        let count = windows.len().max(1) as f64;
+        let mean =
+            |value: fn(&WindowFigures) -> f64| windows.iter().map(value).sum::<f64>() / count;
+        Self { before: mean(|window| window.before), after: mean(|window| window.after) }
+    }
+}
+
+impl From<&WindowFigures> for WindowPoint {
+    fn from(window: &WindowFigures) -> Self {
+        let WindowFigures { before, after, layers_switched } = *window;
+        Self { before, after, layers_switched }
+    }
+}

@@ -1,0 +1,116 @@
+//! A trace served twice, without and with balancing.
+
+use std::sync::Arc;
+
+use eplb::Config;
+use eplb::core::{ModelShape, Placement};
+use eplb::device::Backend;
+
+use crate::engine::{EngineOutcome, EngineSetup, serve};
+use crate::report::{BalancednessPair, RunReport, Verification};
+use crate::{RunError, RunSettings, Trace};
+
+/// What a run is made from.
+#[derive(Debug)]
+pub struct RunInput<'a> {
+    /// The configuration; its section `[run]` has been read into `settings`.
+    pub config: &'a Config,
+    /// The engine's settings.
+    pub settings: &'a RunSettings,
+    /// The windows to serve.
+    pub trace: &'a Trace,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether this is the run with balancing, which comes second.
+    pub balanced: bool,
+    /// Windows served.
+    pub done: usize,
+    /// Windows of the trace.
+    pub windows: usize,
+}
+
+/// Serves a trace without and with balancing, each on fresh devices that `backend` makes for a number
+/// of ranks, and compares the outputs bit for bit.
+///
+/// # Errors
+/// A configuration that doesn't fit the trace, or an engine that fails; see [`RunError`].
+pub fn run(
+    input: &RunInput<'_>,
+    backend: &dyn Fn(u32) -> Arc<dyn Backend>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<RunReport, RunError> {
+    let RunInput { config, settings, trace } = input;
+    config.check()?;
+    settings.check()?;
+    let shape = shape_of(config, trace)?;
+    let topology = config.topology(shape.experts() as u32)?;
+    let placement = Placement::initial(shape, &topology)?;
+    let windows = trace.windows.len();
+
+    let mut serve_with = |config: &Config, balanced: bool| {
+        let setup = EngineSetup {
+            config,
+            settings,
+            trace,
+            shape,
+            topology: &topology,
+            placement: &placement,
+            backend: backend(config.ep_size),
+        };
+        serve(&setup, &mut |done| progress(Progress { balanced, done, windows }))
+    };
+    let unbalanced = serve_with(&Config { enable_eplb: false, ..(*config).clone() }, false)?;
+    let balanced = serve_with(config, true)?;
+
+    Ok(RunReport {
+        policy: config.policy()?.name().to_owned(),
+        backend: backend(1).name().to_owned(),
+        trace: trace.name.clone(),
+        layers: shape.layers(),
+        experts: shape.experts(),
+        ranks: topology.ranks(),
+        nodes: topology.nodes(),
+        slots_per_rank: config.slots_per_rank(shape.experts() as u32) as usize,
+        windows,
+        tokens_per_window: trace.tokens_per_window,
+        balancedness: BalancednessPair::mean_of(&balanced.windows),
+        rebalances: balanced.rebalances,
+        layers_updated: balanced.layers_updated,
+        slots_moved: balanced.slots_moved,
+        bytes_moved: balanced.bytes_moved,
+        verified: verification(&unbalanced, &balanced),
+        steps_refused: balanced.steps_refused,
+        series: balanced.windows.iter().map(Into::into).collect(),
+    })
+}
+
+fn verification(unbalanced: &EngineOutcome, balanced: &EngineOutcome) -> Verification {
+    // Compared as bits: a NaN on both sides is equal, a zero of another sign is not.
+    let bits = |outcome: &EngineOutcome| -> Vec<Vec<u32>> {
+        let of_window = |window: &Vec<f32>| window.iter().map(|value| value.to_bits()).collect();
+        outcome.outputs.iter().map(of_window).collect()
+    };
+    Verification {
+        slots: unbalanced.slots_verified + balanced.slots_verified,
+        mismatches: unbalanced.mismatches + balanced.mismatches,
+        outputs_equal: bits(unbalanced) == bits(balanced),
+    }
+}
+
+/// The trace's shape, after a comparison with what the configuration says of the model.
+fn shape_of(config: &Config, trace: &Trace) -> Result<ModelShape, RunError> {
+    let model = &config.model;
+    for (key, configured, found) in [
+        ("model.layers", model.layers, trace.shape.layers()),
+        ("model.experts", model.experts, trace.shape.experts()),
+    ] {
+        if configured != 0 && configured as usize != found {
+            return Err(RunError::OtherModel { key, configured, found });
+        }
+    }
+    let (layers, experts) = (trace.shape.layers() as u32, trace.shape.experts() as u32);
+    Ok(ModelShape::new(layers, experts, model.groups)?)
+}

@@ -1,0 +1,301 @@
+//! The whole library under faults: coordinator, sessions and devices of a small engine, with every
+//! device call of a rebalance failing in turn.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eplb::core::{ExpertId, LayerId, ModelShape, Placement, RankId, SlotId, Step, Topology};
+use eplb::device::{Backend, Device, ErrorKind, Fault, FaultyBackend, StreamPriority, Wait};
+use eplb::{
+    Carriage, Config, Coordinator, CountForm, LoadReport, ManualClock, Note, Patience,
+    PendingSession, Session, SessionSetup, SlotTensor, WeightManifest,
+};
+use eplb_host::HostBackend;
+
+const RANKS: u32 = 3;
+const EXPERTS: u32 = 6;
+const SLOT_BYTES: usize = 500;
+const SLOT_STRIDE: usize = 512;
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Engine {
+    host: Arc<HostBackend>,
+    faults: FaultyBackend,
+    topology: Topology,
+    clock: Arc<ManualClock>,
+    coordinator: Coordinator,
+    ranks: Vec<(RankId, Device, Session)>,
+    step: Step,
+    /// What ranks said when they refused a step.
+    refusals: Vec<String>,
+    notes: Vec<Note>,
+}
+
+fn config(executor: &str) -> Config {
+    let text = format!(
+        "enable_eplb = true\nep_size = {RANKS}\neplb_update_interval = 0\n\
+         [policy]\nname = \"xllm\"\n\
+         [manager]\nwindow_samples = 1\nwindows_kept = 1\nupdate_interval_steps = 4\n\
+         [executor]\n{executor}"
+    );
+    Config::parse(&text, "test").unwrap()
+}
+
+fn expert_bytes(layer: LayerId, expert: ExpertId) -> Vec<u8> {
+    let byte = |index: usize| (index as u32 * 7 + layer.0 * 101 + expert.0 * 31 + 1) as u8;
+    (0..SLOT_BYTES).map(byte).collect()
+}
+
+impl Engine {
+    fn start(executor: &str) -> Self {
+        let config = config(executor);
+        let shape = ModelShape::new(2, EXPERTS, 1).unwrap();
+        let topology = config.topology(EXPERTS).unwrap();
+        let placement = Placement::initial(shape, &topology).unwrap();
+        let host = HostBackend::new(RANKS);
+        let faults = FaultyBackend::new(host.clone());
+        let backend: Arc<dyn Backend> = Arc::clone(faults.backend());
+        let clock = Arc::new(ManualClock::new());
+        let spares = config.executor.spare_slots as usize;
+        let pending: Vec<_> = topology
+            .rank_ids()
+            .map(|rank| {
+                let device = Device::open(&backend, rank.0).unwrap();
+                let engine_stream = device.stream(StreamPriority::High).unwrap();
+                let slots = topology.slots_of(rank);
+                let mut weights = WeightManifest::new();
+                for layer in shape.layer_ids() {
+                    let mut bytes = vec![0; SLOT_STRIDE * (slots.len() + spares)];
+                    for (index, slot) in slots.clone().enumerate() {
+                        let expert = placement.layer(layer).expert_at(SlotId::from_index(slot));
+                        bytes[index * SLOT_STRIDE..][..SLOT_BYTES]
+                            .copy_from_slice(&expert_bytes(layer, expert));
+                    }
+                    let memory = device.allocate(bytes.len()).unwrap();
+                    engine_stream.upload(&memory, &device.pin(&bytes).unwrap()).unwrap();
+                    let name = "weights".to_owned();
+                    let (slot_stride, slot_bytes) = (SLOT_STRIDE, SLOT_BYTES);
+                    weights.push_layer(vec![SlotTensor { name, memory, slot_stride, slot_bytes }]);
+                }
+                engine_stream.wait(&mut Patience::new(LIMIT)).unwrap();
+                let setup = SessionSetup {
+                    rank,
+                    shape,
+                    topology: topology.clone(),
+                    placement: placement.clone(),
+                    device: device.clone(),
+                    engine_stream,
+                    weights,
+                    clock: clock.clone(),
+                };
+                (rank, device, PendingSession::open(&config, setup).unwrap())
+            })
+            .collect();
+        let endpoints: Vec<_> = pending.iter().map(|(_, _, session)| session.endpoint()).collect();
+        let ranks = pending
+            .into_iter()
+            .map(|(rank, device, session)| (rank, device, session.connect(&endpoints).unwrap()))
+            .collect();
+        let carriage = Carriage::Leader;
+        let coordinator =
+            Coordinator::start(&config, shape, &topology, placement, carriage, clock.clone());
+        Self {
+            host,
+            faults,
+            topology,
+            clock,
+            coordinator: coordinator.unwrap(),
+            ranks,
+            step: Step(0),
+            refusals: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// One step of all ranks, or of none. Asserts that all who may run it route alike.
+    fn step(&mut self, hot: u32) {
+        self.clock.advance(Duration::from_secs(1));
+        let step = self.step;
+        self.step = step.next();
+        let header = self.coordinator.begin_step(step, true).unwrap();
+        let begun: Vec<_> =
+            self.ranks.iter_mut().map(|(_, _, session)| session.begin_step(&header)).collect();
+        let ran = begun.iter().all(Result::is_ok);
+        let refusals = begun.into_iter().filter_map(Result::err).map(|error| error.to_string());
+        self.refusals.extend(refusals);
+        if ran {
+            let epochs = self.ranks[0].2.epochs();
+            assert!(
+                self.ranks.iter().all(|(_, _, session)| session.epochs() == epochs),
+                "ranks ran {step} with different epochs"
+            );
+        }
+        let load: Vec<u64> =
+            (0..EXPERTS).map(|expert| if expert == hot { 900 } else { 100 }).collect();
+        for (rank, _, session) in &mut self.ranks {
+            let layers = [LayerId(0), LayerId(1)].into_iter();
+            let counts = layers.flat_map(|layer| {
+                let slots = session.routing(layer).slot_loads(&load, &self.topology);
+                slots[self.topology.slots_of(*rank)].to_vec()
+            });
+            let counts = counts.collect();
+            let form = CountForm::Plain;
+            let load = LoadReport { first_step: step, last_step: step, counts, form };
+            // A failed poll is one of the faults; the next step polls again.
+            let _ = session.settle(LIMIT);
+            let report = session.end_step(ran.then_some(load), None);
+            self.coordinator.accept_report(*rank, &report).unwrap();
+        }
+        self.coordinator.settle(LIMIT);
+        self.notes.extend(self.coordinator.take_notes());
+    }
+
+    fn steps(&mut self, count: usize, hot: u32) {
+        for _ in 0..count {
+            self.step(hot);
+        }
+    }
+
+    fn committed(&self) -> u64 {
+        self.coordinator.counters().layers_committed
+    }
+
+    /// Bytes, routing and placement of every rank agree with the coordinator's placement.
+    fn verify(&self) {
+        let placement = self.coordinator.placement();
+        for (rank, device, session) in &self.ranks {
+            for layer in placement.shape().layer_ids() {
+                let expected = placement.layer(layer);
+                assert_eq!(session.placement().layer(layer), expected, "{rank} {layer}");
+                assert_eq!(**session.routing(layer), expected.even_routing(&self.topology));
+                for slot in self.topology.slots_of(*rank).map(SlotId::from_index) {
+                    let memory = &session.slot(layer, slot).unwrap()[0];
+                    let pinned = device.allocate_pinned(SLOT_BYTES).unwrap();
+                    session.engine_stream().download(&pinned, memory).unwrap();
+                    session.engine_stream().wait(&mut Patience::new(LIMIT)).unwrap();
+                    let bytes = pinned.to_vec().unwrap();
+                    assert!(
+                        bytes == expert_bytes(layer, expected.expert_at(slot)),
+                        "{rank} {layer} {slot} does not hold {}",
+                        expected.expert_at(slot)
+                    );
+                }
+            }
+        }
+    }
+
+    fn end(self) {
+        let Self { host, faults, ranks, coordinator, .. } = self;
+        let mut devices = Vec::new();
+        for (_, device, session) in ranks {
+            drop(session);
+            devices.push(device);
+        }
+        for device in &devices {
+            device.drain(&mut Patience::new(LIMIT)).unwrap();
+        }
+        drop(devices);
+        drop(coordinator);
+        let mut patience = Patience::new(LIMIT);
+        while !faults.live().is_zero() {
+            patience.pause().unwrap_or_else(|_| panic!("left behind: {:?}", faults.live()));
+        }
+        assert_eq!(host.live_allocations(), 0);
+        assert_eq!(host.allocated_bytes(), 0);
+    }
+}
+
+/// Runs a rebalance with the nth call failing, for every n up to the last call.
+fn fail_every_call(executor: &str) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let mut quiet_runs = 0;
+    let mut number = 0;
+    while quiet_runs < 3 {
+        number += 1;
+        let mut engine = Engine::start(executor);
+        let before = engine.coordinator.placement().clone();
+        let fault = engine.faults.call_count() + number;
+        engine.faults.inject(Fault::error(fault, ErrorKind::Failed));
+        engine.steps(12, 0);
+        let fired = engine.faults.fired();
+        quiet_runs = if fired == 0 { quiet_runs + 1 } else { 0 };
+        engine.faults.clear();
+        engine.verify();
+        for note in &engine.notes {
+            if let Note::LayerRefused { reason, .. } | Note::CommitFailed { reason, .. } = note {
+                reasons.push(reason.as_str().to_owned());
+            }
+        }
+        let failed = engine
+            .notes
+            .iter()
+            .any(|note| matches!(note, Note::LayerRefused { .. } | Note::CommitFailed { .. }));
+        if !failed && fired == 0 {
+            assert_eq!(engine.committed(), 2, "without a fault both layers are updated");
+            assert_ne!(engine.coordinator.placement(), &before);
+        }
+        assert!(failed || engine.committed() == 2, "call {number}: nothing happened, and no word");
+        // Without faults everything heals: other load, and both layers are updated.
+        let healed_from = engine.committed();
+        engine.steps(30, 3);
+        assert!(
+            engine.committed() >= healed_from + 2,
+            "call {number}: after the fault only {} layers were updated: {:?}",
+            engine.committed() - healed_from,
+            engine.coordinator.counters()
+        );
+        engine.verify();
+        engine.end();
+        assert!(number < 2_000, "a rebalance of two small layers never makes so many calls");
+    }
+    reasons
+}
+
+fn assert_named(reasons: &[String], call: &str) {
+    assert!(
+        reasons.iter().any(|reason| reason.contains(call)),
+        "no failure names {call}; they say {reasons:?}"
+    );
+}
+
+#[test]
+fn in_place_every_failing_call_ends_in_the_old_epoch() {
+    let reasons = fail_every_call("commit = \"in_place\"");
+    for call in ["copy", "event_create", "event_record", "event_query"] {
+        assert_named(&reasons, call);
+    }
+}
+
+#[test]
+fn indirect_every_failing_call_ends_in_the_old_epoch() {
+    let reasons = fail_every_call("commit = \"indirect\"\nspare_slots = 3");
+    for call in ["copy", "event_create", "event_record", "event_query"] {
+        assert_named(&reasons, call);
+    }
+}
+
+#[test]
+fn a_failed_switch_over_names_the_call_and_stops_the_step() {
+    let mut engine = Engine::start("commit = \"in_place\"");
+    // The first copy prepares, rank by rank; later ones switch. Fail one of the switches.
+    engine.steps(4, 0);
+    let mut failed = false;
+    for _ in 0..12 {
+        let copies = engine.faults.count_of("copy");
+        engine.faults.clear();
+        engine.faults.inject(Fault::error_of("copy", copies + 2, ErrorKind::Failed));
+        engine.step(0);
+        failed |= engine.refusals.iter().any(|refusal| refusal.contains("switch-over"));
+    }
+    assert!(failed, "no switch-over failed: {:?}", engine.refusals);
+    assert!(
+        engine.refusals.iter().any(|refusal| refusal.contains("copy")),
+        "{:?}",
+        engine.refusals
+    );
+    engine.faults.clear();
+    engine.steps(40, 4);
+    engine.verify();
+    engine.end();
+}
