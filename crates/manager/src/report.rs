@@ -111,6 +111,13 @@ impl fmt::Display for RoundId {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reason(String);
 
+impl LoadReport {
+    /// What a rank counted in one step: plain counts, row-major [layers, local slots].
+    pub fn of_step(step: Step, counts: Vec<u64>) -> Self {
+        Self { first_step: step, last_step: step, counts, form: CountForm::Plain }
+    }
+}
+
 impl Reason {
     /// Longest reason, in bytes of UTF-8.
     pub const MOST_BYTES: usize = 256;

@@ -1,12 +1,14 @@
 //! A whole engine around the library: four ranks in one process, one layer, a load that is uneven.
 //! `cargo run --release -p eplb --example engine`
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::{error::Error, sync::Arc, time::Duration};
 
 use eplb::core::{LayerId, ModelShape, Placement, RankId, Step, layer_balancedness};
 use eplb::device::{Backend, Device, StreamPriority};
 use eplb::{
-    Carriage, Config, Coordinator, CountForm, LoadReport, PendingSession, SessionSetup, SlotTensor,
-    SystemClock, WeightManifest,
+    Carriage, Config, Coordinator, Lent, LoadReport, PendingSession, SlotTensor, SystemClock,
+    WeightManifest,
 };
 
 const CONFIG: &str =
@@ -30,22 +32,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (slot_stride, slot_bytes, name) = (EXPERT_BYTES, EXPERT_BYTES, "weights".to_owned());
         let mut weights = WeightManifest::new();
         weights.push_layer(vec![SlotTensor { name, memory, slot_stride, slot_bytes }]);
-        let (topology, placement, clock) = (topology.clone(), placement.clone(), clock.clone());
-        let setup = SessionSetup {
-            rank,
-            shape,
-            topology,
-            placement,
-            device,
-            engine_stream,
-            weights,
-            clock,
-        };
-        pending.push(PendingSession::open(&config, setup)?);
+        let lent = Lent { device, engine_stream, weights };
+        pending.push(PendingSession::open(&config, rank, shape, &topology, &placement, lent)?);
     }
     let endpoints: Vec<_> = pending.iter().map(PendingSession::endpoint).collect();
-    let sessions = pending.into_iter().map(|session| session.connect(&endpoints));
-    let mut sessions = sessions.collect::<Result<Vec<_>, _>>()?;
+    let mut sessions = Vec::new();
+    for session in pending {
+        sessions.push(session.connect(&endpoints, clock.clone())?);
+    }
     let mut coordinator =
         Coordinator::start(&config, shape, &topology, placement, Carriage::Leader, clock)?;
 
@@ -55,18 +49,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (rank, session) in (0..).map(RankId).zip(&mut sessions) {
             session.begin_step(&header)?; // switches layers over
             let routing = session.routing(LayerId(0)); // for the dispatch kernel
-            let balancedness = layer_balancedness(&load, routing, &topology);
             let counts = routing.slot_loads(&load, &topology)[topology.slots_of(rank)].to_vec();
-            if rank == RankId(0) {
-                println!("{step}: balancedness {balancedness:.3}, {}", routing.epoch());
-            }
-            let load =
-                LoadReport { first_step: step, last_step: step, counts, form: CountForm::Plain };
+            let load = LoadReport::of_step(step, counts);
             let report = session.end_step(Some(load), None); // travels with the step's output
             coordinator.accept_report(rank, &report)?;
             session.settle(Duration::from_secs(5))?; // these steps take no time of their own
         }
         coordinator.settle(Duration::from_secs(5));
+        let routing = sessions[0].routing(LayerId(0));
+        let balancedness = layer_balancedness(&load, routing, &topology);
+        println!("{step}: balancedness {balancedness:.3}, {}", routing.epoch());
     }
     assert_eq!(coordinator.counters().layers_committed, 1, "one update: afterwards the load stays");
     Ok(())

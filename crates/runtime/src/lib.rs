@@ -30,7 +30,7 @@ pub use config::{
 };
 pub use coordinator::Coordinator;
 pub use error::Error;
-pub use session::{Figures, PendingSession, Session, SessionSetup};
+pub use session::{Figures, Lent, PendingSession, Session};
 
 pub use eplb_core as core;
 pub use eplb_device as device;

@@ -8,7 +8,8 @@ use eplb_core::{Epoch, ModelShape};
 use eplb_core::{LayerId, Placement, RankId, RoutingTable, SlotId, Step, Topology};
 use eplb_device::{Device, Memory, Stream, Wait};
 use eplb_executor::{
-    ChangeFigures, Endpoint, Executor, ExecutorOptions, Switched, Switcher, WeightManifest,
+    ChangeFigures, Endpoint, Executor, ExecutorError, ExecutorOptions, Switched, Switcher,
+    WeightManifest,
 };
 use eplb_manager::{Action, Follower, LoadReport, PlanDigest, StepHeader, Token};
 
@@ -16,25 +17,15 @@ use crate::config::CommitMode;
 use crate::mover::{Ended, Mover};
 use crate::{Clock, Config, Error, Patience};
 
-/// What a session is made from.
+/// What the engine lends to a session.
 #[derive(Debug)]
-pub struct SessionSetup {
-    /// This rank.
-    pub rank: RankId,
-    /// The model.
-    pub shape: ModelShape,
-    /// The ranks.
-    pub topology: Topology,
-    /// The placement that the registered weights hold.
-    pub placement: Placement,
+pub struct Lent {
     /// The device that holds the weights.
     pub device: Device,
     /// The stream that forward passes run on; layers are switched between them.
     pub engine_stream: Stream,
     /// The weights: every tensor of every layer, slot after slot.
     pub weights: WeightManifest,
-    /// The clock for reports.
-    pub clock: Arc<dyn Clock>,
 }
 
 /// A session before it knows the other ranks.
@@ -44,7 +35,6 @@ pub struct PendingSession {
     follower: Follower,
     rank: RankId,
     topology: Topology,
-    clock: Arc<dyn Clock>,
 }
 
 /// One rank's session: the engine calls [`Session::begin_step`] before and [`Session::end_step`]
@@ -68,9 +58,12 @@ pub struct Session {
 
 #[derive(Clone, Copy, Debug)]
 struct OpenChange {
+    layer: LayerId,
     figures: ChangeFigures,
     /// The manager gave the change up; what still comes of it is dropped.
     over: bool,
+    /// Its switch-over failed, and the old weights are not back yet.
+    to_restore: bool,
 }
 
 /// What a session has done since it began.
@@ -85,22 +78,21 @@ pub struct Figures {
 }
 
 impl PendingSession {
-    /// Registers this rank's weights and reserves all memory that moving them will need.
+    /// Registers the weights of `rank`, which hold `placement`, and reserves all memory that moving
+    /// them will need.
     ///
     /// # Errors
     /// Weights that don't fit the model or the slots; a device that refuses a call.
-    pub fn open(config: &Config, setup: SessionSetup) -> Result<Self, Error> {
+    pub fn open(
+        config: &Config,
+        rank: RankId,
+        shape: ModelShape,
+        topology: &Topology,
+        placement: &Placement,
+        lent: Lent,
+    ) -> Result<Self, Error> {
         config.check()?;
-        let SessionSetup {
-            rank,
-            shape,
-            topology,
-            placement,
-            device,
-            engine_stream,
-            weights,
-            clock,
-        } = setup;
+        let Lent { device, engine_stream, weights } = lent;
         let options = ExecutorOptions {
             commit: match config.executor.commit {
                 CommitMode::InPlace => eplb_executor::CommitMode::InPlace,
@@ -109,10 +101,10 @@ impl PendingSession {
             spare_slots: config.executor.spare_slots,
             layers_in_flight: config.manager.layers_in_flight,
         };
-        let follower = Follower::new(rank, shape, topology.clone(), placement)?;
+        let follower = Follower::new(rank, shape, topology.clone(), placement.clone())?;
         let executor =
-            Executor::open(rank, shape, &topology, options, &device, engine_stream, weights)?;
-        Ok(Self { executor, follower, rank, topology, clock })
+            Executor::open(rank, shape, topology, options, &device, engine_stream, weights)?;
+        Ok(Self { executor, follower, rank, topology: topology.clone() })
     }
 
     /// What the other ranks need to know of this one, as bytes that the engine carries to them.
@@ -121,11 +113,11 @@ impl PendingSession {
     }
 
     /// Connects to the other ranks: `endpoints[rank]` holds that rank's bytes, this rank's own and
-    /// those of dead ranks are not looked at.
+    /// those of dead ranks are not looked at. `clock` is read for reports.
     ///
     /// # Errors
     /// Another rank's endpoint is missing, damaged, or registered other weights.
-    pub fn connect(self, endpoints: &[Vec<u8>]) -> Result<Session, Error> {
+    pub fn connect(self, endpoints: &[Vec<u8>], clock: Arc<dyn Clock>) -> Result<Session, Error> {
         let mut decoded = Vec::new();
         for rank in self.topology.live_ranks().filter(|&rank| rank != self.rank) {
             if let Some(bytes) = endpoints.get(rank.index()) {
@@ -143,7 +135,7 @@ impl PendingSession {
             follower: self.follower,
             mover,
             switcher,
-            clock: self.clock,
+            clock,
             routing,
             step: Step(0),
             open: BTreeMap::new(),
@@ -163,6 +155,7 @@ impl Session {
     pub fn begin_step(&mut self, header: &[u8]) -> Result<(), Error> {
         let header = StepHeader::decode(header).map_err(Error::Header)?;
         self.take_news();
+        self.restore()?;
         let actions = self.follower.handle_header(&header)?;
         self.step = header.step;
         let mut failure = None;
@@ -244,7 +237,7 @@ impl Session {
         match action {
             Action::Prepare { token, layer, from, to } => {
                 let figures = ChangeFigures::default();
-                let change = OpenChange { figures, over: false };
+                let change = OpenChange { layer, figures, over: false, to_restore: false };
                 self.open.insert(token.0, change);
                 self.mover.begin(token.0, layer, from, to);
             }
@@ -252,6 +245,11 @@ impl Session {
                 let step = self.step;
                 if let Err(source) = self.switcher.commit(token.0) {
                     self.follower.committed(token, Err(source.to_string()));
+                    if let (ExecutorError::Broken { .. }, Some(change)) =
+                        (&source, self.open.get_mut(&token.0))
+                    {
+                        change.to_restore = true;
+                    }
                     return Err(Error::CommitFailed { step, layer, source });
                 }
                 self.route(layer, &placement);
@@ -344,13 +342,30 @@ impl Session {
                     self.follower.reverted(Token(token), Ok(()));
                 }
                 Switched::Failed(token, error) => {
-                    // The stream has failed: from now on this rank refuses steps by their digest.
                     tracing::error!(rank = self.rank.0, token, %error, "a switch-over failed");
                     self.follower.committed(Token(token), Err(error.to_string()));
-                    self.follower.reverted(Token(token), Err(error.to_string()));
+                    if let Some(change) = self.open.get_mut(&token) {
+                        change.to_restore = true;
+                    }
                 }
             }
         }
+    }
+
+    /// Brings back the old weights of switch-overs that failed on the device after they were queued.
+    /// Until that succeeds this rank runs no step.
+    fn restore(&mut self) -> Result<(), Error> {
+        let failed = self.open.iter().filter(|(_, change)| change.to_restore);
+        let failed: Vec<_> = failed.map(|(&token, change)| (token, change.layer)).collect();
+        for (token, layer) in failed {
+            self.switcher.revert(token)?;
+            let placement = self.follower.placement().layer(layer).clone();
+            self.route(layer, &placement);
+            if let Some(change) = self.open.get_mut(&token) {
+                change.to_restore = false;
+            }
+        }
+        Ok(())
     }
 
     /// The epoch that each layer routes with, for checks that all ranks agree.

@@ -10,18 +10,18 @@ use eplb_core::{
 };
 use eplb_device::{Backend, Device, Expired, FaultyBackend, Memory, Stream, StreamPriority, Wait};
 use eplb_executor::{
-    CommitMode, Endpoint, Executor, ExecutorError, ExecutorOptions, Migrator, PreparedChange,
-    SlotTensor, Switched, Switcher, WeightManifest,
+    CommitMode, Endpoint, Executor, ExecutorError, ExecutorOptions, Migrator, SlotTensor, Switched,
+    Switcher, WeightManifest,
 };
 use eplb_host::HostBackend;
 
 /// Name and bytes of a slot of each tensor: sizes that no alignment divides, and a small scale.
-pub const TENSORS: [(&str, usize); 3] = [("gate_up", 1_000), ("down", 333), ("scale", 7)];
+pub(crate) const TENSORS: [(&str, usize); 3] = [("gate_up", 1_000), ("down", 333), ("scale", 7)];
 
-pub struct Patience(Instant);
+pub(crate) struct Patience(Instant);
 
 impl Patience {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Instant::now() + Duration::from_secs(20))
     }
 }
@@ -33,25 +33,25 @@ impl Wait for Patience {
     }
 }
 
-pub struct Rank {
-    pub rank: RankId,
-    pub device: Device,
-    pub migrator: Migrator,
-    pub switcher: Switcher,
+pub(crate) struct Rank {
+    pub(crate) rank: RankId,
+    pub(crate) device: Device,
+    pub(crate) migrator: Migrator,
+    pub(crate) switcher: Switcher,
 }
 
-pub struct Cluster {
-    pub host: Arc<HostBackend>,
-    pub faults: FaultyBackend,
-    pub shape: ModelShape,
-    pub topology: Topology,
-    pub placement: Placement,
-    pub ranks: Vec<Rank>,
+pub(crate) struct Cluster {
+    pub(crate) host: Arc<HostBackend>,
+    pub(crate) faults: FaultyBackend,
+    pub(crate) shape: ModelShape,
+    pub(crate) topology: Topology,
+    pub(crate) placement: Placement,
+    pub(crate) ranks: Vec<Rank>,
     next_token: u64,
 }
 
 /// The bytes of one tensor of an expert: no two experts have the same.
-pub fn expert_bytes(layer: LayerId, expert: ExpertId, tensor: usize) -> Vec<u8> {
+pub(crate) fn expert_bytes(layer: LayerId, expert: ExpertId, tensor: usize) -> Vec<u8> {
     let seed = (u64::from(layer.0) << 40) | (u64::from(expert.0) << 8) | tensor as u64;
     let byte = |index: u64| {
         let mixed = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(index as u32 % 63);
@@ -60,13 +60,13 @@ pub fn expert_bytes(layer: LayerId, expert: ExpertId, tensor: usize) -> Vec<u8> 
     (0..TENSORS[tensor].1 as u64).map(byte).collect()
 }
 
-pub fn options(commit: CommitMode) -> ExecutorOptions {
+pub(crate) fn options(commit: CommitMode) -> ExecutorOptions {
     let spare_slots = if commit == CommitMode::Indirect { 8 } else { 0 };
     ExecutorOptions { commit, spare_slots, layers_in_flight: 2 }
 }
 
 impl Cluster {
-    pub fn new(shape: ModelShape, topology: Topology, options: ExecutorOptions) -> Self {
+    pub(crate) fn new(shape: ModelShape, topology: Topology, options: ExecutorOptions) -> Self {
         let host = HostBackend::new(topology.ranks() as u32);
         let faults = FaultyBackend::new(host.clone());
         let backend: Arc<dyn Backend> = Arc::clone(faults.backend());
@@ -99,13 +99,22 @@ impl Cluster {
         Self { host, faults, shape, topology, placement, ranks, next_token: 1 }
     }
 
-    pub fn layer_placement(&self, layer: LayerId, experts: &[u32], epoch: u64) -> LayerPlacement {
+    pub(crate) fn layer_placement(
+        &self,
+        layer: LayerId,
+        experts: &[u32],
+        epoch: u64,
+    ) -> LayerPlacement {
         let experts: Vec<_> = experts.iter().copied().map(ExpertId).collect();
         LayerPlacement::new(layer, &experts, Epoch(epoch), self.shape, &self.topology).unwrap()
     }
 
     /// Prepares `to` on all ranks: all of them, or none.
-    pub fn prepare(&mut self, layer: LayerId, to: &LayerPlacement) -> Result<u64, ExecutorError> {
+    pub(crate) fn prepare(
+        &mut self,
+        layer: LayerId,
+        to: &LayerPlacement,
+    ) -> Result<u64, ExecutorError> {
         let token = self.next_token;
         self.next_token += 1;
         let from = self.placement.layer(layer).clone();
@@ -145,7 +154,7 @@ impl Cluster {
     }
 
     /// Commits on all ranks, or goes back on all.
-    pub fn commit(
+    pub(crate) fn commit(
         &mut self,
         layer: LayerId,
         token: u64,
@@ -169,7 +178,7 @@ impl Cluster {
         Ok(())
     }
 
-    pub fn revert(&mut self, token: u64) {
+    pub(crate) fn revert(&mut self, token: u64) {
         for rank in &mut self.ranks {
             // One fault is injected at a time, so a second call succeeds.
             if rank.switcher.revert(token).is_err() {
@@ -199,7 +208,7 @@ impl Cluster {
         None
     }
 
-    pub fn release(&mut self, token: u64) {
+    pub(crate) fn release(&mut self, token: u64) {
         for rank in &mut self.ranks {
             rank.switcher.release(token);
         }
@@ -213,7 +222,11 @@ impl Cluster {
     }
 
     /// The whole way of one layer.
-    pub fn change(&mut self, layer: LayerId, to: &LayerPlacement) -> Result<(), ExecutorError> {
+    pub(crate) fn change(
+        &mut self,
+        layer: LayerId,
+        to: &LayerPlacement,
+    ) -> Result<(), ExecutorError> {
         let token = self.prepare(layer, to)?;
         let committed = self.commit(layer, token, to);
         self.release(token);
@@ -221,7 +234,7 @@ impl Cluster {
     }
 
     /// Compares every slot's bytes on its rank with the expert that the placement names.
-    pub fn verify(&self) {
+    pub(crate) fn verify(&self) {
         for rank in &self.ranks {
             for layer in self.shape.layer_ids() {
                 for slot in self.topology.slots_of(rank.rank).map(SlotId::from_index) {
@@ -241,7 +254,7 @@ impl Cluster {
     }
 
     /// Ends everything; nothing may be left on any device.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         let Self { host, faults, ranks, .. } = self;
         for rank in &ranks {
             rank.device.drain(&mut Patience::new()).unwrap();
@@ -282,7 +295,7 @@ fn load(
     manifest
 }
 
-pub fn read(device: &Device, stream: &Stream, memory: &Memory) -> Vec<u8> {
+pub(crate) fn read(device: &Device, stream: &Stream, memory: &Memory) -> Vec<u8> {
     let pinned = device.allocate_pinned(memory.bytes()).unwrap();
     stream.download(&pinned, memory).unwrap();
     stream.wait(&mut Patience::new()).unwrap();
@@ -290,7 +303,7 @@ pub fn read(device: &Device, stream: &Stream, memory: &Memory) -> Vec<u8> {
 }
 
 /// A valid table drawn from a seed: every expert once, the rest at random, shuffled.
-pub fn random_table(experts: usize, slots: usize, seed: u64) -> Vec<u32> {
+pub(crate) fn random_table(experts: usize, slots: usize, seed: u64) -> Vec<u32> {
     let mut state = seed | 1;
     let mut next = move |below: usize| {
         state ^= state << 13;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use eplb::core::{ExpertLoad, LayerId, ModelShape, Placement, Step, Topology, layer_balancedness};
+use eplb::core::{
+    ExpertLoad, LayerId, ModelShape, Placement, SlotId, Step, Topology, layer_balancedness,
+};
 use eplb::device::{Backend, Device, StreamPriority};
 use eplb::{
-    Carriage, CommitMode, Config, Coordinator, CountForm, ManualClock, Note, PendingSession,
-    SessionSetup,
+    Carriage, CommitMode, Config, Coordinator, CountForm, Lent, ManualClock, Note, PendingSession,
 };
 
 use super::exchange::Exchange;
@@ -132,19 +133,9 @@ fn open_ranks(setup: &EngineSetup<'_>, clock: &Arc<ManualClock>) -> Result<Vec<R
         let layout = Layout { layers: setup.shape.layers(), slots, spares, dimensions };
         let weights = load_weights(&layout, &experts, &device, &stream)?;
         let reader = SlotReader::new(slots, dimensions, &device)?;
-        let session = PendingSession::open(
-            setup.config,
-            SessionSetup {
-                rank,
-                shape: setup.shape,
-                topology: setup.topology.clone(),
-                placement: setup.placement.clone(),
-                device,
-                engine_stream: stream,
-                weights,
-                clock: Arc::clone(clock) as _,
-            },
-        )?;
+        let lent = Lent { device, engine_stream: stream, weights };
+        let EngineSetup { config, shape, topology, placement, .. } = setup;
+        let session = PendingSession::open(config, rank, *shape, topology, placement, lent)?;
         pending.push((rank, session, reader));
     }
     let endpoints: Vec<_> = pending.iter().map(|(_, session, _)| session.endpoint()).collect();
@@ -156,7 +147,7 @@ fn open_ranks(setup: &EngineSetup<'_>, clock: &Arc<ManualClock>) -> Result<Vec<R
             Ok(Rank {
                 rank,
                 topology: setup.topology.clone(),
-                session: session.connect(&endpoints)?,
+                session: session.connect(&endpoints, Arc::clone(clock) as _)?,
                 reader,
                 dimensions,
                 seed,
