@@ -205,8 +205,10 @@ pub enum ConfigError {
         message: String,
     },
     /// A value that is not allowed.
-    #[error("{key} = {value} is not allowed; allowed: {allowed}")]
+    #[error("{}{key} = {value} is not allowed; allowed: {allowed}", In(origin))]
     Value {
+        /// The file, where the value came from one.
+        origin: Option<String>,
         /// The key, with its section.
         key: &'static str,
         /// Its value.
@@ -231,16 +233,46 @@ impl fmt::Display for At<'_> {
     }
 }
 
+/// The file of a value, for its message.
+struct In<'a>(&'a Option<String>);
+
+impl fmt::Display for In<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |origin| write!(f, "{origin}: "))
+    }
+}
+
+impl ConfigError {
+    /// The same error, said of a file.
+    #[must_use]
+    pub fn of_file(mut self, file: &str) -> Self {
+        if let Self::Value { origin, .. } = &mut self {
+            *origin = Some(file.to_owned());
+        }
+        self
+    }
+}
+
 impl Config {
     /// Reads and checks a configuration file.
     ///
     /// # Errors
     /// The file can't be read, is no configuration, or holds a value that is not allowed.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let config = Self::read_unchecked(path)?;
+        config.check().map_err(|error| error.of_file(&path.display().to_string()))?;
+        Ok(config)
+    }
+
+    /// Reads a configuration file whose values will be checked later, after changes.
+    ///
+    /// # Errors
+    /// The file can't be read or is no configuration.
+    pub fn read_unchecked(path: &Path) -> Result<Self, ConfigError> {
         let origin = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { origin: origin.clone(), source })?;
-        Self::parse(&text, &origin)
+        Self::from_toml(&text, &origin)
     }
 
     /// Reads a configuration from TOML. `origin` names it in messages.
@@ -248,10 +280,13 @@ impl Config {
     /// # Errors
     /// The text is no configuration, or holds a value that is not allowed.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
-        let config: Self =
-            toml::from_str(text).map_err(|error| Self::syntax_error(text, origin, &error))?;
-        config.check()?;
+        let config = Self::from_toml(text, origin)?;
+        config.check().map_err(|error| error.of_file(origin))?;
         Ok(config)
+    }
+
+    fn from_toml(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| Self::syntax_error(text, origin, &error))
     }
 
     fn syntax_error(text: &str, origin: &str, error: &toml::de::Error) -> ConfigError {
@@ -339,7 +374,7 @@ impl ManagerSection {
 }
 
 fn value(key: &'static str, value: impl fmt::Display, allowed: String) -> ConfigError {
-    ConfigError::Value { key, value: value.to_string(), allowed }
+    ConfigError::Value { origin: None, key, value: value.to_string(), allowed }
 }
 
 fn within<T: PartialOrd + fmt::Display>(

@@ -7,6 +7,8 @@ use crate::engine::WindowFigures;
 /// The result of a run; its JSON form is what `eplb run --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunReport {
+    /// Whether experts were allowed to move.
+    pub enable_eplb: bool,
     /// The policy that planned.
     pub policy: String,
     /// The backend that held the weights.

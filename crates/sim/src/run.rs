@@ -66,6 +66,7 @@ pub fn run(
     let balanced = serve_with(config, true)?;
 
     Ok(RunReport {
+        enable_eplb: config.enable_eplb,
         policy: config.policy()?.name().to_owned(),
         backend: backend(1).name().to_owned(),
         trace: trace.name.clone(),

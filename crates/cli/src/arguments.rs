@@ -1,0 +1,131 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use eplb::CommitMode;
+
+/// Expert-parallel load balancing: run it on recorded load, or plan a placement.
+#[derive(Debug, Parser)]
+#[command(name = "eplb", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Without a command: run.
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a recorded trace without and with balancing, verify every slot and output, and report
+    Run(RunArguments),
+    /// Compute one placement from a load file
+    Plan(PlanArguments),
+}
+
+/// Flags of `eplb run`; those with underscores are xLLM's.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Configuration file; flags below override it
+    #[arg(long, value_name = "FILE", default_value = "configs/quickstart.toml")]
+    pub(crate) config: PathBuf,
+    /// Trace to serve (.npz, .npy, .json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Serve only the first N windows
+    #[arg(long, value_name = "N")]
+    pub(crate) windows: Option<usize>,
+    /// Policy that plans placements: static, deepseek, xllm
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+    /// How layers are switched over
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) commit: Option<CommitArgument>,
+    /// Nodes that the ranks stand on
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes: Option<u32>,
+    /// Whether experts are moved
+    #[arg(long = "enable_eplb", value_name = "BOOL", action = ArgAction::Set)]
+    pub(crate) enable_eplb: Option<bool>,
+    /// xLLM's level of expert parallelism, 0 to 2
+    #[arg(long = "expert_parallel_degree", value_name = "N")]
+    pub(crate) expert_parallel_degree: Option<u32>,
+    /// Ranks of the expert-parallel group
+    #[arg(long = "ep_size", value_name = "N")]
+    pub(crate) ep_size: Option<u32>,
+    /// Seconds between rebalances
+    #[arg(long = "eplb_update_interval", value_name = "SECONDS")]
+    pub(crate) eplb_update_interval: Option<u64>,
+    /// A layer is updated when the cosine similarity of its load falls below this, 0 to 1
+    #[arg(long = "eplb_update_threshold", value_name = "X")]
+    pub(crate) eplb_update_threshold: Option<f64>,
+    /// Redundant experts of each rank
+    #[arg(long = "redundant_experts_num", value_name = "N")]
+    pub(crate) redundant_experts_num: Option<u32>,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write a page to look at
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum CommitArgument {
+    InPlace,
+    Indirect,
+}
+
+impl From<CommitArgument> for CommitMode {
+    fn from(argument: CommitArgument) -> Self {
+        match argument {
+            CommitArgument::InPlace => Self::InPlace,
+            CommitArgument::Indirect => Self::Indirect,
+        }
+    }
+}
+
+/// Flags of `eplb plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// Load file (.npy, .npz, .json), [layers, experts] or [windows, layers, experts]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) load: PathBuf,
+    /// Ranks of the expert-parallel group
+    #[arg(long, value_name = "N")]
+    pub(crate) ranks: u32,
+    /// Slots of a layer over all ranks
+    #[arg(long, value_name = "P")]
+    pub(crate) slots: u32,
+    /// Nodes that the ranks stand on
+    #[arg(long, value_name = "M", default_value_t = 1)]
+    pub(crate) nodes: u32,
+    /// Expert groups of each layer
+    #[arg(long, value_name = "G", default_value_t = 1)]
+    pub(crate) groups: u32,
+    /// Present placement (JSON: physical_to_logical_map, SGLang's or vllm-ascend's form)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) placement: Option<PathBuf>,
+    /// Policy that plans: static, deepseek, xllm
+    #[arg(long, value_name = "NAME", default_value = "deepseek")]
+    pub(crate) policy: String,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write the placement to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The form of --output
+    #[arg(long, value_enum, value_name = "FORM", default_value = "sglang")]
+    pub(crate) format: PlacementForm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlacementForm {
+    /// SGLang's --init-expert-location: an object with `physical_to_logical_map`
+    Sglang,
+    /// The expert map of vllm-ascend
+    VllmAscend,
+}

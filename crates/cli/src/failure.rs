@@ -1,0 +1,63 @@
+//! Errors as the command line tells them.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Exit status for anything that kept the command from its result.
+const STATUS: u8 = 2;
+
+/// Why a command has no result: one line for people.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something to say.
+    Message(String),
+    /// Standard output is closed: whoever read it has what they wanted.
+    Closed,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Display) -> Self {
+        Self::Message(message.to_string())
+    }
+
+    /// An error that names a file: `path: what is wrong`, unless the error says so itself.
+    pub(crate) fn of_file(path: &std::path::Path, error: impl Display) -> Self {
+        let (path, error) = (path.display().to_string(), error.to_string());
+        Self::Message(if error.starts_with(&path) { error } else { format!("{path}: {error}") })
+    }
+
+    /// What is wrong with the command line, as one line: the message and the hint, not the usage.
+    pub(crate) fn of_arguments(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+        let lines: Vec<_> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+            .map(|line| line.strip_prefix("error: ").unwrap_or(line))
+            .collect();
+        let message = lines.join("; ").replace(":;", ":");
+        Self::Message(format!("{message}; see eplb --help"))
+    }
+
+    /// Says it on `err`, in one line.
+    pub(crate) fn report(self, err: &mut dyn Write) -> ExitCode {
+        match self {
+            Self::Closed => ExitCode::SUCCESS,
+            Self::Message(message) => {
+                // When standard error is gone too, the status still tells.
+                let _ = writeln!(err, "eplb: {}", message.replace('\n', " "));
+                ExitCode::from(STATUS)
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Of writing results.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Message(format!("standard output: {error}")),
+        }
+    }
+}
