@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use npyz::npz::{NpzArchive, file_name_from_array_name};
+use zip::ZipArchive;
 
 use super::error::LoadFileProblem;
 use super::npy_header::Header;
@@ -12,12 +12,12 @@ use super::{Counts, npy, open};
 
 /// An open `.npz` file.
 pub(crate) struct Archive {
-    archive: NpzArchive<BufReader<File>>,
+    archive: ZipArchive<BufReader<File>>,
 }
 
 impl Archive {
     pub(crate) fn open(path: &Path) -> Result<Self, LoadFileProblem> {
-        let archive = NpzArchive::new(BufReader::new(open(path)?))
+        let archive = ZipArchive::new(BufReader::new(open(path)?))
             .map_err(|error| LoadFileProblem::NotZip { reason: error.to_string() })?;
         Ok(Self { archive })
     }
@@ -45,12 +45,15 @@ impl Archive {
     }
 
     fn holds(&self, name: &str) -> bool {
-        self.archive.array_names().any(|array| array == name)
+        self.archive.index_for_name(&file_name(name)).is_some()
     }
 
     /// The arrays, sorted: the archive keeps them in no order of its own.
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.archive.array_names().map(str::to_owned).collect();
+        // A file whose name can't be read is no array that anybody asks for.
+        let files = self.archive.file_names().filter_map(Result::ok);
+        let mut names: Vec<String> =
+            files.filter_map(|file| Some(file.strip_suffix(".npy")?.to_owned())).collect();
         names.sort();
         names.dedup();
         names
@@ -79,11 +82,16 @@ impl Archive {
         read: impl FnOnce(&mut dyn Read, &str) -> Result<T, LoadFileProblem>,
     ) -> Result<T, LoadFileProblem> {
         let place = format!("array {name:?}");
-        let entry = self.archive.zip_archive().by_name(&file_name_from_array_name(name));
+        let entry = self.archive.by_name(&file_name(name));
         let entry = entry.map_err(|error| {
             let reason = format!("{place}: {error}");
             LoadFileProblem::Io(io::Error::new(ErrorKind::InvalidData, reason))
         })?;
         read(&mut BufReader::new(entry), &place)
     }
+}
+
+/// The file of an array within an archive.
+fn file_name(array: &str) -> String {
+    format!("{array}.npy")
 }

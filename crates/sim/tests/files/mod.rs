@@ -6,8 +6,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use npyz::npz::NpzWriter;
 use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 /// A folder that goes away with the test.
 pub struct Folder(TempDir);
@@ -30,13 +31,13 @@ impl Folder {
     /// A `.npz` of `(name, .npy bytes)`.
     pub fn write_npz(&self, name: &str, arrays: &[(&str, Vec<u8>)]) -> PathBuf {
         let path = self.path(name);
-        let mut writer = NpzWriter::create(&path).unwrap();
+        let mut writer = ZipWriter::new(fs::File::create(&path).unwrap());
         for (name, bytes) in arrays {
-            let zip = writer.zip_writer();
-            zip.start_file(format!("{name}.npy"), Default::default()).unwrap();
-            zip.write_all(bytes).unwrap();
+            let options = SimpleFileOptions::default();
+            writer.start_file(format!("{name}.npy"), options).unwrap();
+            writer.write_all(bytes).unwrap();
         }
-        drop(writer);
+        writer.finish().unwrap();
         path
     }
 }
