@@ -7,7 +7,7 @@ use std::time::Duration;
 use eplb_core::{ModelShape, Placement, RankId, Step, Topology};
 use eplb_manager::{
     Carriage, Command, Counters, Event, Manager, ManagerConfig, Note, PlanDigest, RankReport,
-    StepHeader, Timestamp,
+    StepHeader,
 };
 
 use crate::planner::Planner;
@@ -28,10 +28,6 @@ pub struct Coordinator {
     manager: Manager,
     planner: Planner,
     clock: Arc<dyn Clock>,
-    carriage: Carriage,
-    /// In spmd the time is read from the reports, the same on all ranks.
-    shared_time: Timestamp,
-    time_keeper: Option<RankId>,
     enabled: bool,
     notes: VecDeque<Note>,
 }
@@ -53,16 +49,7 @@ impl Coordinator {
         let settings = manager_config(config, carriage);
         let manager = Manager::new(settings, shape, topology.clone(), placement)?;
         let planner = Planner::start(config.policy()?, shape, topology.clone())?;
-        Ok(Self {
-            manager,
-            planner,
-            clock,
-            carriage,
-            shared_time: Timestamp::default(),
-            time_keeper: topology.live_ranks().next(),
-            enabled: config.enable_eplb,
-            notes: VecDeque::new(),
-        })
+        Ok(Self { manager, planner, clock, enabled: config.enable_eplb, notes: VecDeque::new() })
     }
 
     /// Begins a step and gives the header that every rank needs to run it, as bytes to carry. With
@@ -89,9 +76,6 @@ impl Coordinator {
     pub fn accept_report(&mut self, sender: RankId, bytes: &[u8]) -> Result<(), Error> {
         let mut report =
             RankReport::decode(bytes).map_err(|source| Error::Report { sender, source })?;
-        if self.time_keeper == Some(sender) && report.rank == sender {
-            self.shared_time = self.shared_time.max(report.clock);
-        }
         if !self.enabled {
             report.load = None;
         }
@@ -137,11 +121,8 @@ impl Coordinator {
     }
 
     fn handle(&mut self, event: Event) {
-        let now = match self.carriage {
-            Carriage::Leader => self.clock.now(),
-            Carriage::Spmd { .. } => self.shared_time,
-        };
-        self.manager.handle_event(now, event);
+        // In spmd the manager takes the time from the reports, the same on all ranks.
+        self.manager.handle_event(self.clock.now(), event);
     }
 
     /// Does what the manager wants done; gives back the header, if one was made.

@@ -1,39 +1,36 @@
-//! The whole library under faults: coordinator, sessions and devices of a small engine, with every
-//! device call of a rebalance failing in turn.
-#![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+//! A small engine around the library: three ranks with two layers of six experts.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eplb::core::{ExpertId, LayerId, ModelShape, Placement, RankId, SlotId, Step, Topology};
-use eplb::device::{Backend, Device, ErrorKind, Fault, FaultyBackend, StreamPriority, Wait};
+use eplb::device::{Backend, Device, FaultyBackend, StreamPriority, Wait};
 use eplb::{
     Carriage, Config, Coordinator, Lent, LoadReport, ManualClock, Note, Patience, PendingSession,
     Session, SlotTensor, WeightManifest,
 };
 use eplb_host::HostBackend;
 
-const RANKS: u32 = 3;
-const EXPERTS: u32 = 6;
-const SLOT_BYTES: usize = 500;
-const SLOT_STRIDE: usize = 512;
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const RANKS: u32 = 3;
+pub(crate) const EXPERTS: u32 = 6;
+pub(crate) const SLOT_BYTES: usize = 500;
+pub(crate) const SLOT_STRIDE: usize = 512;
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-struct Engine {
-    host: Arc<HostBackend>,
-    faults: FaultyBackend,
-    topology: Topology,
-    clock: Arc<ManualClock>,
-    coordinator: Coordinator,
-    ranks: Vec<(RankId, Device, Session)>,
-    step: Step,
+pub(crate) struct Engine {
+    pub(crate) host: Arc<HostBackend>,
+    pub(crate) faults: FaultyBackend,
+    pub(crate) topology: Topology,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) ranks: Vec<(RankId, Device, Session)>,
+    pub(crate) step: Step,
     /// What ranks said when they refused a step.
-    refusals: Vec<String>,
-    notes: Vec<Note>,
+    pub(crate) refusals: Vec<String>,
+    pub(crate) notes: Vec<Note>,
 }
 
-fn config(executor: &str) -> Config {
+pub(crate) fn config(executor: &str) -> Config {
     let text = format!(
         "enable_eplb = true\nep_size = {RANKS}\neplb_update_interval = 0\n\
          [policy]\nname = \"xllm\"\n\
@@ -43,13 +40,13 @@ fn config(executor: &str) -> Config {
     Config::parse(&text, "test").unwrap()
 }
 
-fn expert_bytes(layer: LayerId, expert: ExpertId) -> Vec<u8> {
+pub(crate) fn expert_bytes(layer: LayerId, expert: ExpertId) -> Vec<u8> {
     let byte = |index: usize| (index as u32 * 7 + layer.0 * 101 + expert.0 * 31 + 1) as u8;
     (0..SLOT_BYTES).map(byte).collect()
 }
 
 impl Engine {
-    fn start(executor: &str) -> Self {
+    pub(crate) fn start(executor: &str) -> Self {
         let config = config(executor);
         let shape = ModelShape::new(2, EXPERTS, 1).unwrap();
         let topology = config.topology(EXPERTS).unwrap();
@@ -110,7 +107,7 @@ impl Engine {
     }
 
     /// One step of all ranks, or of none. Asserts that all who may run it route alike.
-    fn step(&mut self, hot: u32) {
+    pub(crate) fn step(&mut self, hot: u32) {
         self.clock.advance(Duration::from_secs(1));
         let step = self.step;
         self.step = step.next();
@@ -146,18 +143,18 @@ impl Engine {
         self.notes.extend(self.coordinator.take_notes());
     }
 
-    fn steps(&mut self, count: usize, hot: u32) {
+    pub(crate) fn steps(&mut self, count: usize, hot: u32) {
         for _ in 0..count {
             self.step(hot);
         }
     }
 
-    fn committed(&self) -> u64 {
+    pub(crate) fn committed(&self) -> u64 {
         self.coordinator.counters().layers_committed
     }
 
     /// Bytes, routing and placement of every rank agree with the coordinator's placement.
-    fn verify(&self) {
+    pub(crate) fn verify(&self) {
         let placement = self.coordinator.placement();
         for (rank, device, session) in &self.ranks {
             for layer in placement.shape().layer_ids() {
@@ -180,7 +177,7 @@ impl Engine {
         }
     }
 
-    fn end(self) {
+    pub(crate) fn end(self) {
         let Self { host, faults, ranks, coordinator, .. } = self;
         let mut devices = Vec::new();
         for (_, device, session) in ranks {
@@ -199,98 +196,4 @@ impl Engine {
         assert_eq!(host.live_allocations(), 0);
         assert_eq!(host.allocated_bytes(), 0);
     }
-}
-
-/// The names of the device calls that serving twelve steps with a rebalance makes.
-fn calls_of_a_rebalance(executor: &str) -> BTreeSet<&'static str> {
-    let mut engine = Engine::start(executor);
-    let before = engine.coordinator.placement().clone();
-    let made = engine.faults.calls().len();
-    engine.steps(12, 0);
-    assert_eq!(engine.committed(), 2, "without a fault both layers are updated");
-    assert_ne!(engine.coordinator.placement(), &before);
-    let calls = engine.faults.calls().into_iter().skip(made).collect();
-    engine.end();
-    calls
-}
-
-/// Runs a rebalance with the nth call of each name failing, for every n up to the last. Calls are
-/// counted by name, since how often is polled differs from run to run.
-fn fail_every_call(executor: &str) {
-    let calls = calls_of_a_rebalance(executor);
-    assert!(calls.contains("copy") && calls.contains("record_event"), "{calls:?}");
-    for call in calls {
-        let mut named = 0;
-        for nth in 1.. {
-            let mut engine = Engine::start(executor);
-            let fault = engine.faults.count_of(call) + nth;
-            engine.faults.inject(Fault::error_of(call, fault, ErrorKind::Failed));
-            engine.steps(12, 0);
-            let fired = engine.faults.fired();
-            engine.faults.clear();
-            // The layers that failed are in their old epoch on every rank, the others in their new.
-            engine.verify();
-            for note in &engine.notes {
-                if let Note::LayerRefused { reason, .. } | Note::CommitFailed { reason, .. } = note
-                {
-                    assert!(reason.as_str().contains(call), "{call} {nth}: {reason}");
-                    named += 1;
-                }
-            }
-            // Without faults everything heals: under another load both layers are updated.
-            let committed = engine.committed();
-            engine.steps(30, 3);
-            let healed = engine.committed() - committed;
-            let counters = engine.coordinator.counters();
-            assert!(healed >= 2, "{call} {nth}: only {healed} layers were updated: {counters:?}");
-            engine.verify();
-            engine.end();
-            if fired == 0 {
-                break;
-            }
-            assert!(nth < 1_000, "a rebalance of two small layers never makes so many calls");
-        }
-        // A failed query of an idle stream only delays what it was asked for.
-        assert!(named > 0 || call == "query_stream", "no failure of {call} was reported");
-    }
-}
-
-#[test]
-fn in_place_every_failing_call_ends_in_the_old_epoch() {
-    fail_every_call("commit = \"in_place\"");
-}
-
-#[test]
-fn indirect_every_failing_call_ends_in_the_old_epoch() {
-    fail_every_call("commit = \"indirect\"\nspare_slots = 3");
-}
-
-#[test]
-fn a_failed_switch_over_names_the_call_and_stops_the_step() {
-    let mut engine = Engine::start("commit = \"in_place\"");
-    let before = engine.coordinator.placement().clone();
-    let copies = |engine: &Engine| engine.faults.count_of("copy");
-    // Preparing a layer takes one copy on each rank; the next step switches it.
-    let loaded = copies(&engine);
-    while copies(&engine) == loaded {
-        engine.step(0);
-        assert!(engine.step < Step(20), "no layer was prepared");
-    }
-    assert_eq!(engine.committed(), 0);
-    let second = copies(&engine) + 2;
-    engine.faults.inject(Fault::error_of("copy", second, ErrorKind::Failed));
-    engine.step(0);
-    assert_eq!(engine.faults.fired(), 1);
-    assert_eq!(engine.refusals.len(), 1, "{:?}", engine.refusals);
-    let refusal = &engine.refusals[0];
-    assert!(refusal.contains("the switch-over of layer") && refusal.contains("copy"), "{refusal}");
-    // The other ranks had switched; with the next step all are back on the old epoch.
-    engine.step(0);
-    assert_eq!(engine.refusals.len(), 1);
-    assert_eq!(engine.coordinator.placement(), &before);
-    engine.verify();
-    engine.steps(40, 4);
-    assert!(engine.committed() > 0);
-    engine.verify();
-    engine.end();
 }

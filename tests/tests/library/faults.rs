@@ -1,0 +1,103 @@
+//! Every device call of a rebalance fails in turn.
+
+use std::collections::BTreeSet;
+
+use eplb::Note;
+use eplb::core::Step;
+use eplb::device::{ErrorKind, Fault};
+
+use super::engine::Engine;
+
+/// The names of the device calls that serving twelve steps with a rebalance makes.
+fn calls_of_a_rebalance(executor: &str) -> BTreeSet<&'static str> {
+    let mut engine = Engine::start(executor);
+    let before = engine.coordinator.placement().clone();
+    let made = engine.faults.calls().len();
+    engine.steps(12, 0);
+    assert_eq!(engine.committed(), 2, "without a fault both layers are updated");
+    assert_ne!(engine.coordinator.placement(), &before);
+    let calls = engine.faults.calls().into_iter().skip(made).collect();
+    engine.end();
+    calls
+}
+
+/// Runs a rebalance with the nth call of each name failing, for every n up to the last. Calls are
+/// counted by name, since how often is polled differs from run to run.
+fn fail_every_call(executor: &str) {
+    let calls = calls_of_a_rebalance(executor);
+    assert!(calls.contains("copy") && calls.contains("record_event"), "{calls:?}");
+    for call in calls {
+        let mut named = 0;
+        for nth in 1.. {
+            let mut engine = Engine::start(executor);
+            let fault = engine.faults.count_of(call) + nth;
+            engine.faults.inject(Fault::error_of(call, fault, ErrorKind::Failed));
+            engine.steps(12, 0);
+            let fired = engine.faults.fired();
+            engine.faults.clear();
+            // The layers that failed are in their old epoch on every rank, the others in their new.
+            engine.verify();
+            for note in &engine.notes {
+                if let Note::LayerRefused { reason, .. } | Note::CommitFailed { reason, .. } = note
+                {
+                    assert!(reason.as_str().contains(call), "{call} {nth}: {reason}");
+                    named += 1;
+                }
+            }
+            // Without faults everything heals: under another load both layers are updated.
+            let committed = engine.committed();
+            engine.steps(30, 3);
+            let healed = engine.committed() - committed;
+            let counters = engine.coordinator.counters();
+            assert!(healed >= 2, "{call} {nth}: only {healed} layers were updated: {counters:?}");
+            engine.verify();
+            engine.end();
+            if fired == 0 {
+                break;
+            }
+            assert!(nth < 1_000, "a rebalance of two small layers never makes so many calls");
+        }
+        // A failed query of an idle stream only delays what it was asked for.
+        assert!(named > 0 || call == "query_stream", "no failure of {call} was reported");
+    }
+}
+
+#[test]
+fn in_place_every_failing_call_ends_in_the_old_epoch() {
+    fail_every_call("commit = \"in_place\"");
+}
+
+#[test]
+fn indirect_every_failing_call_ends_in_the_old_epoch() {
+    fail_every_call("commit = \"indirect\"\nspare_slots = 3");
+}
+
+#[test]
+fn a_failed_switch_over_names_the_call_and_stops_the_step() {
+    let mut engine = Engine::start("commit = \"in_place\"");
+    let before = engine.coordinator.placement().clone();
+    let copies = |engine: &Engine| engine.faults.count_of("copy");
+    // Preparing a layer takes one copy on each rank; the next step switches it.
+    let loaded = copies(&engine);
+    while copies(&engine) == loaded {
+        engine.step(0);
+        assert!(engine.step < Step(20), "no layer was prepared");
+    }
+    assert_eq!(engine.committed(), 0);
+    let second = copies(&engine) + 2;
+    engine.faults.inject(Fault::error_of("copy", second, ErrorKind::Failed));
+    engine.step(0);
+    assert_eq!(engine.faults.fired(), 1);
+    assert_eq!(engine.refusals.len(), 1, "{:?}", engine.refusals);
+    let refusal = &engine.refusals[0];
+    assert!(refusal.contains("the switch-over of layer") && refusal.contains("copy"), "{refusal}");
+    // The other ranks had switched; with the next step all are back on the old epoch.
+    engine.step(0);
+    assert_eq!(engine.refusals.len(), 1);
+    assert_eq!(engine.coordinator.placement(), &before);
+    engine.verify();
+    engine.steps(40, 4);
+    assert!(engine.committed() > 0);
+    engine.verify();
+    engine.end();
+}
