@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use thiserror::Error;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::{Epoch, ExpertId, LayerId, ModelShape, RoutingTable, SlotId, Topology};
 
@@ -221,17 +220,5 @@ impl Placement {
     /// Replaces one layer's placement; it was checked against the same model and topology when made.
     pub fn set_layer(&mut self, layer: LayerId, placement: LayerPlacement) {
         self.layers[layer.index()] = placement;
-    }
-
-    /// A 64-bit digest of all tables and epochs: equal on ranks that agree.
-    pub fn digest(&self) -> u64 {
-        let mut hasher = Xxh3::new();
-        for layer in &self.layers {
-            hasher.update(&layer.epoch.0.to_le_bytes());
-            for expert in layer.experts.iter() {
-                hasher.update(&expert.0.to_le_bytes());
-            }
-        }
-        hasher.digest()
     }
 }
