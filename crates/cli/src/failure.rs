@@ -35,7 +35,23 @@ impl Failure {
             .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
             .map(|line| line.strip_prefix("error: ").unwrap_or(line))
             .collect();
-        let message = lines.join("; ").replace(":;", ":");
+        let mut message = lines.join("; ").replace(":;", ":");
+        let number = |message: &str, allowed: &str| {
+            let start = message.split(": ").next().unwrap_or_default();
+            format!("{start}; allowed: a whole number {allowed}")
+        };
+        if message.contains("invalid digit found in string") {
+            message = number(&message, "of at least 0");
+        } else if message.contains("0..=4294967295") {
+            message = number(&message, "from 0 to 4294967295");
+        }
+        for (theirs, ours) in [
+            (": invalid float literal", "; allowed: a number"),
+            ("[possible values: ", "allowed: "),
+            ("]", ""),
+        ] {
+            message = message.replace(theirs, ours);
+        }
         Self::Message(format!("{message}; see eplb --help"))
     }
 

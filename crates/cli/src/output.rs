@@ -5,12 +5,27 @@ use std::path::Path;
 
 use crate::failure::Failure;
 
-/// Writes `text` to `path`: into a temporary file beside it, which then takes its name.
-pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
-    let folder = match path.parent() {
+/// Whether `path` can be written: asked before a long command, not after it.
+pub(crate) fn check_folder(path: &Path) -> Result<(), Failure> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let (path, folder) = (path.display(), folder.display());
+    Err(Failure::new(format!("{path}: cannot be written: there is no folder {folder}")))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// Writes `text` to `path`: into a temporary file beside it, which then takes its name.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
+    check_folder(path)?;
+    let folder = folder_of(path);
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::new(format!("{}: cannot be written: {error}", path.display()))
     };

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::arguments::{PlacementForm, PlanArguments};
 use crate::failure::Failure;
 use crate::numbers::{balancedness, grouped};
-use crate::output::write_whole;
+use crate::output::{check_folder, write_whole};
 
 /// Layers that the table for people shows: the worst ones.
 const SHOWN_LAYERS: usize = 12;
@@ -49,12 +49,16 @@ struct Figures {
 }
 
 pub(crate) fn plan(arguments: &PlanArguments, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    if let Some(path) = &arguments.output {
+        check_folder(path)?;
+    }
     let policy =
         by_name(&arguments.policy).map_err(|error| Failure::new(format!("--policy: {error}")))?;
     let topology = topology(arguments)?;
     let load =
         LoadFile::read_with_groups(&arguments.load, arguments.groups).map_err(Failure::new)?;
     let shape = load.shape;
+    check_room(arguments, shape)?;
     let present = present_placement(arguments, shape, &topology)?;
     let layers: Vec<_> = shape.layer_ids().collect();
     let request = PlanRequest {
@@ -117,6 +121,17 @@ fn topology(arguments: &PlanArguments) -> Result<Topology, Failure> {
     Topology::uniform(ranks, slots / ranks, nodes).map_err(|error| {
         Failure::new(format!("--ranks {ranks} --slots {slots} --nodes {nodes}: {error}"))
     })
+}
+
+/// Whether the slots hold every expert.
+fn check_room(arguments: &PlanArguments, shape: ModelShape) -> Result<(), Failure> {
+    let (slots, experts, load) = (arguments.slots, shape.experts(), arguments.load.display());
+    if slots as usize >= experts {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "--slots {slots} is not allowed; allowed: at least {experts}, the experts of {load}"
+    )))
 }
 
 fn present_placement(

@@ -10,7 +10,7 @@ use eplb_sim::{RunInput, RunReport, Trace};
 
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
-use crate::output::write_whole;
+use crate::output::{check_folder, write_whole};
 use crate::page;
 use crate::progress::RunProgress;
 use crate::run_config::configure;
@@ -21,12 +21,16 @@ const UNVERIFIED: u8 = 1;
 
 pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let (config, settings) = configure(arguments)?;
+    if let Some(path) = &arguments.html {
+        check_folder(path)?;
+    }
     let mut trace = Trace::read(&settings.trace).map_err(Failure::new)?;
     let available = trace.windows.len();
     if settings.windows > available {
         let (windows, path) = (settings.windows, settings.trace.display());
         let allowed = format!("allowed: 0 to {available}, the windows of {path}");
-        return Err(Failure::new(format!("windows {windows} is not allowed; {allowed}")));
+        let key = if arguments.windows.is_some() { "--windows" } else { "run.windows" };
+        return Err(Failure::new(format!("{key} {windows} is not allowed; {allowed}")));
     }
     if settings.windows > 0 {
         trace.windows.truncate(settings.windows);

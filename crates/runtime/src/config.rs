@@ -292,11 +292,18 @@ impl Config {
     fn syntax_error(text: &str, origin: &str, error: &toml::de::Error) -> ConfigError {
         let start = error.span().map(|span| span.start.min(text.len()));
         let line = start.map(|start| text[..start].matches('\n').count() + 1);
-        let key = line
-            .and_then(|line| text.lines().nth(line - 1)?.split_once('='))
-            .map(|(key, _)| key.trim().to_owned());
-        let message = error.message().replace('\n', "; ");
+        let key = line.and_then(|line| Self::key_of_line(text, line));
+        let message = readable(&error.message().replace('\n', "; "));
         ConfigError::Syntax { origin: origin.to_owned(), line, key, message }
+    }
+
+    /// The key on a line (counted from 1), with the section that the line is in.
+    fn key_of_line(text: &str, line: usize) -> Option<String> {
+        let (key, _) = text.lines().nth(line - 1)?.split_once('=')?;
+        let above = text.lines().take(line).filter_map(|line| line.trim().strip_prefix('['));
+        let section = above.filter_map(|line| line.split(']').next()).last();
+        let section = section.map_or(String::new(), |section| format!("{section}."));
+        Some(section + key.trim())
     }
 
     /// Whether every value is one that is allowed.
@@ -371,6 +378,22 @@ impl ManagerSection {
         }
         Ok(())
     }
+}
+
+/// The message with Rust's names of types in words.
+fn readable(message: &str) -> String {
+    let mut message = message.to_owned();
+    for (name, words) in [
+        ("expected u32", "allowed: a whole number from 0 to 4294967295"),
+        ("expected u64", "allowed: a whole number of at least 0"),
+        ("expected usize", "allowed: a whole number of at least 0"),
+        ("expected f64", "allowed: a number"),
+        ("expected a boolean", "allowed: true or false"),
+        ("expected a string", "allowed: a text in quotes"),
+    ] {
+        message = message.replace(name, words);
+    }
+    message
 }
 
 fn value(key: &'static str, value: impl fmt::Display, allowed: String) -> ConfigError {

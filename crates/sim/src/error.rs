@@ -23,7 +23,7 @@ pub enum RunError {
     #[error(transparent)]
     Trace(#[from] TraceError),
     /// The model's shape.
-    #[error("model: {0}")]
+    #[error("model.groups: {0}")]
     Shape(#[from] ShapeError),
     /// The placement to start with.
     #[error("placement: {0}")]

@@ -74,7 +74,10 @@ impl RunSettings {
     /// An unknown key, a value of another type, or one that is not allowed.
     pub fn from_table(table: &toml::Table) -> Result<Self, SettingsError> {
         let settings: Self = table.clone().try_into().map_err(|error: toml::de::Error| {
-            SettingsError::Syntax { message: error.to_string().trim().replace('\n', "; ") }
+            let message = error.to_string().trim().replace('\n', "; ");
+            let message =
+                message.replace("expected usize", "allowed: a whole number of at least 0");
+            SettingsError::Syntax { message }
         })?;
         settings.check()?;
         Ok(settings)

@@ -1,0 +1,214 @@
+//! Configuration files that can't be used.
+
+use super::assert_refused;
+
+/// The text of a file, and what is said of it.
+const CASES: &[(&str, &str)] = &[
+    (
+        "eplb_treshold = 1",
+        "{dir}/c.toml, line 1, eplb_treshold: unknown field `eplb_treshold`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `run`",
+    ),
+    (
+        r#"enable_eplb = "yes""#,
+        r#"{dir}/c.toml, line 1, enable_eplb: invalid type: string "yes", allowed: true or false"#,
+    ),
+    (
+        r#"ep_size = "16""#,
+        r#"{dir}/c.toml, line 1, ep_size: invalid type: string "16", allowed: a whole number from 0 to 4294967295"#,
+    ),
+    ("ep_size = 0", "{dir}/c.toml: ep_size = 0 is not allowed; allowed: 1 to 16384"),
+    (
+        "ep_size = 1.5",
+        "{dir}/c.toml, line 1, ep_size: invalid type: floating point `1.5`, allowed: a whole number from 0 to 4294967295",
+    ),
+    (
+        "ep_size = -4",
+        "{dir}/c.toml, line 1, ep_size: invalid value: integer `-4`, allowed: a whole number from 0 to 4294967295",
+    ),
+    (
+        "ep_size = 99999999999",
+        "{dir}/c.toml, line 1, ep_size: invalid value: integer `99999999999`, allowed: a whole number from 0 to 4294967295",
+    ),
+    (
+        "expert_parallel_degree = 3",
+        "{dir}/c.toml: expert_parallel_degree = 3 is not allowed; allowed: 0 to 2",
+    ),
+    (
+        "eplb_update_interval = -1",
+        "{dir}/c.toml, line 1, eplb_update_interval: invalid value: integer `-1`, allowed: a whole number of at least 0",
+    ),
+    (
+        "eplb_update_interval = 2000000000",
+        "{dir}/c.toml: eplb_update_interval = 2000000000 is not allowed; allowed: 0 to 1000000000",
+    ),
+    (
+        "eplb_update_threshold = 1.5",
+        "{dir}/c.toml: eplb_update_threshold = 1.5 is not allowed; allowed: 0 to 1",
+    ),
+    (
+        "eplb_update_threshold = -0.1",
+        "{dir}/c.toml: eplb_update_threshold = -0.1 is not allowed; allowed: 0 to 1",
+    ),
+    (
+        "eplb_update_threshold = nan",
+        "{dir}/c.toml: eplb_update_threshold = NaN is not allowed; allowed: 0 to 1",
+    ),
+    (
+        "eplb_update_threshold = inf",
+        "{dir}/c.toml: eplb_update_threshold = inf is not allowed; allowed: 0 to 1",
+    ),
+    (
+        r#"eplb_update_threshold = "high""#,
+        r#"{dir}/c.toml, line 1, eplb_update_threshold: invalid type: string "high", allowed: a number"#,
+    ),
+    (
+        "redundant_experts_num = 5000",
+        "{dir}/c.toml: redundant_experts_num = 5000 is not allowed; allowed: 0 to 4096",
+    ),
+    (
+        "redundant_experts_num = -1",
+        "{dir}/c.toml, line 1, redundant_experts_num: invalid value: integer `-1`, allowed: a whole number from 0 to 4294967295",
+    ),
+    (
+        "[polcy]\nname = \"x\"",
+        "{dir}/c.toml, line 1: unknown field `polcy`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `run`",
+    ),
+    (
+        "[policy]\nname = \"greedy\"",
+        r#"{dir}/c.toml: policy.name = "greedy" is not allowed; allowed: one of static, deepseek, xllm"#,
+    ),
+    (
+        "[policy]\nname = 3",
+        "{dir}/c.toml, line 2, policy.name: invalid type: integer `3`, allowed: a text in quotes",
+    ),
+    (
+        "ep_size = 16\n[cluster]\nnodes = 3",
+        "{dir}/c.toml: cluster.nodes = 3 is not allowed; allowed: a divisor of ep_size, which is 16",
+    ),
+    ("[cluster]\nnodes = 0", "{dir}/c.toml: cluster.nodes = 0 is not allowed; allowed: 1 to 1"),
+    (
+        "[executor]\ncommit = \"indirect\"",
+        r#"{dir}/c.toml: executor.spare_slots = 0 is not allowed; allowed: at least 1 with executor.commit = "indirect""#,
+    ),
+    (
+        "[executor]\ncommit = \"copy\"",
+        "{dir}/c.toml, line 2, executor.commit: unknown variant `copy`, expected `in_place` or `indirect`",
+    ),
+    (
+        "[executor]\nspare_slots = 5000",
+        "{dir}/c.toml: executor.spare_slots = 5000 is not allowed; allowed: 0 to 4096",
+    ),
+    (
+        "[manager]\nwindow_samples = 0",
+        "{dir}/c.toml: manager.window_samples = 0 is not allowed; allowed: 1 to 1000000",
+    ),
+    (
+        "[manager]\nwindows_kept = 1000",
+        "{dir}/c.toml: manager.windows_kept = 1000 is not allowed; allowed: 1 to 128",
+    ),
+    (
+        "[manager]\nlayers_in_flight = 0",
+        "{dir}/c.toml: manager.layers_in_flight = 0 is not allowed; allowed: 1 to 64",
+    ),
+    (
+        "[manager]\nplan_timeout = 0",
+        "{dir}/c.toml: manager.plan_timeout = 0 is not allowed; allowed: 0.001 to 86400",
+    ),
+    (
+        "[manager]\nprepare_timeout = -1.0",
+        "{dir}/c.toml: manager.prepare_timeout = -1 is not allowed; allowed: 0.001 to 86400",
+    ),
+    (
+        "[manager]\ncommit_timeout = 1e9",
+        "{dir}/c.toml: manager.commit_timeout = 1000000000 is not allowed; allowed: 0.001 to 86400",
+    ),
+    (
+        "[manager]\nmin_gain = 2",
+        "{dir}/c.toml: manager.min_gain = 2 is not allowed; allowed: 0 to 1",
+    ),
+    (
+        "[manager]\ninterval = 3",
+        "{dir}/c.toml, line 2, manager.interval: unknown field `interval`, expected one of `update_interval_steps`, `min_gain`, `window_samples`, `windows_kept`, `layers_in_flight`, `plan_timeout`, `agreement_timeout`, `prepare_timeout`, `commit_timeout`, `revert_timeout`",
+    ),
+    ("[model]\ngroups = 0", "{dir}/c.toml: model.groups = 0 is not allowed; allowed: 1 to 65536"),
+    (
+        "[model]\nlayers = 5000",
+        "{dir}/c.toml: model.layers = 5000 is not allowed; allowed: 0 to 4096",
+    ),
+    (
+        "[run]\ntrce = \"x\"",
+        "{dir}/c.toml: [run]: unknown field `trce`, expected one of `trace`, `windows`, `seconds_per_window`, `sample_tokens`, `hidden`, `intermediate`, `seed`, `prefix_sums`",
+    ),
+    (
+        "[run]\nsample_tokens = 0",
+        "{dir}/c.toml: run.sample_tokens = 0 is not allowed; allowed: 1 to 65536",
+    ),
+    (
+        "[run]\nhidden = 100000",
+        "{dir}/c.toml: run.hidden = 100000 is not allowed; allowed: 1 to 8192",
+    ),
+    (
+        "[run]\nintermediate = 0",
+        "{dir}/c.toml: run.intermediate = 0 is not allowed; allowed: 1 to 8192",
+    ),
+    (
+        "[run]\nseconds_per_window = 0",
+        "{dir}/c.toml: run.seconds_per_window = 0 is not allowed; allowed: 0.001 to 1000000",
+    ),
+    (
+        "[run]\nwindows = -1",
+        "{dir}/c.toml: [run]: invalid value: integer `-1`, allowed: a whole number of at least 0; in `windows`",
+    ),
+    ("enable_eplb = true", "{dir}/c.toml: [run] names no trace; give run.trace or --trace"),
+    ("ep_size = 16\nep_size = 8", "{dir}/c.toml, line 2, ep_size: duplicate key"),
+    (
+        "[run]\ntrace = \"missing.npz\"",
+        "missing.npz: cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "[model]\nlayers = 12\n[run]\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"",
+        "{dir}/c.toml: model.layers = 12 in the configuration, but the trace has 11",
+    ),
+    (
+        "[model]\nexperts = 128\n[run]\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"",
+        "{dir}/c.toml: model.experts = 128 in the configuration, but the trace has 256",
+    ),
+    (
+        "[model]\ngroups = 7\n[run]\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"",
+        "{dir}/c.toml: model.groups: 256 experts do not divide into 7 groups; give a divisor of 256",
+    ),
+    (
+        "[run]\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"\nwindows = 121",
+        "run.windows 121 is not allowed; allowed: 0 to 120, the windows of configs/traces/v3like_abrupt_w120.npz",
+    ),
+    (
+        "redundant_experts_num = 4000\nep_size = 64\n[run]\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"",
+        "{dir}/c.toml: ep_size = 64 is not allowed; allowed: 64 ranks with 256256 slots in all, allowed are 16384 and 65535",
+    ),
+];
+
+#[test]
+fn configuration_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    for (text, expected) in CASES {
+        std::fs::write(&path, text).unwrap();
+        let arguments = ["run", "--config", path.to_str().unwrap()].map(str::to_owned);
+        assert_refused(folder.path(), &arguments, expected);
+    }
+    assert!(CASES.len() >= 40);
+}
+
+#[test]
+fn files_that_are_no_text_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.toml");
+    let run = |path: &std::path::Path, expected| {
+        let arguments = ["run", "--config", path.to_str().unwrap()].map(str::to_owned);
+        assert_refused(folder.path(), &arguments, expected);
+    };
+    run(&path, "{dir}/c.toml: cannot be read: …");
+    run(folder.path(), "{dir}: cannot be read: …");
+    std::fs::write(&path, b"name = \"\xff\"").unwrap();
+    run(&path, "{dir}/c.toml: cannot be read: stream did not contain valid UTF-8");
+}

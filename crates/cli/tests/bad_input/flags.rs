@@ -1,0 +1,151 @@
+//! Flags that can't be used.
+
+use super::{assert_refused, words};
+
+/// A recorded load, written `Q` in the command lines below.
+const LOAD: &str = "configs/traces/qwen3like_steady_w24.npz";
+
+/// A command line, and what is said of it.
+const CASES: &[(&str, &str)] = &[
+    ("run --foo", "unexpected argument '--foo' found; see eplb --help"),
+    (
+        "run --eplb_update_treshold=1",
+        "unexpected argument '--eplb_update_treshold' found; tip: a similar argument exists: '--eplb_update_threshold'; see eplb --help",
+    ),
+    (
+        "run --ep_size",
+        "a value is required for '--ep_size <N>' but none was supplied; see eplb --help",
+    ),
+    (
+        "run --ep_size=many",
+        "invalid value 'many' for '--ep_size <N>'; allowed: a whole number of at least 0; see eplb --help",
+    ),
+    ("run --ep_size=0", "--ep_size 0 is not allowed; allowed: 1 to 16384"),
+    (
+        "run --ep_size=-1",
+        "invalid value '-1' for '--ep_size <N>'; allowed: a whole number from 0 to 4294967295; see eplb --help",
+    ),
+    ("run --ep_size=99999", "--ep_size 99999 is not allowed; allowed: 1 to 16384"),
+    (
+        "run --ep_size=5",
+        "configs/quickstart.toml: cluster.nodes = 2 is not allowed; allowed: a divisor of ep_size, which is 5",
+    ),
+    (
+        "run --eplb_update_threshold=1.5",
+        "--eplb_update_threshold 1.5 is not allowed; allowed: 0 to 1",
+    ),
+    (
+        "run --eplb_update_threshold=high",
+        "invalid value 'high' for '--eplb_update_threshold <X>'; allowed: a number; see eplb --help",
+    ),
+    (
+        "run --eplb_update_threshold=NaN",
+        "--eplb_update_threshold NaN is not allowed; allowed: 0 to 1",
+    ),
+    (
+        "run --eplb_update_interval=-1",
+        "invalid value '-1' for '--eplb_update_interval <SECONDS>'; allowed: a whole number of at least 0; see eplb --help",
+    ),
+    (
+        "run --enable_eplb=maybe",
+        "invalid value 'maybe' for '--enable_eplb <BOOL>'; allowed: true, false; see eplb --help",
+    ),
+    (
+        "run --enable_eplb",
+        "a value is required for '--enable_eplb <BOOL>' but none was supplied; allowed: true, false; see eplb --help",
+    ),
+    (
+        "run --expert_parallel_degree=3",
+        "--expert_parallel_degree 3 is not allowed; allowed: 0 to 2",
+    ),
+    (
+        "run --redundant_experts_num=9999",
+        "--redundant_experts_num 9999 is not allowed; allowed: 0 to 4096",
+    ),
+    (
+        "run --policy greedy",
+        r#"--policy "greedy" is not allowed; allowed: one of static, deepseek, xllm"#,
+    ),
+    (
+        "run --commit both",
+        "invalid value 'both' for '--commit <MODE>'; allowed: in_place, indirect; see eplb --help",
+    ),
+    ("run --nodes 3", "--nodes 3 is not allowed; allowed: a divisor of ep_size, which is 16"),
+    (
+        "run --windows 121",
+        "--windows 121 is not allowed; allowed: 0 to 120, the windows of configs/traces/v3like_abrupt_w120.npz",
+    ),
+    (
+        "run --windows x",
+        "invalid value 'x' for '--windows <N>'; allowed: a whole number of at least 0; see eplb --help",
+    ),
+    (
+        "run --html missing/page.html",
+        "missing/page.html: cannot be written: there is no folder missing",
+    ),
+    ("bake", "unrecognized subcommand 'bake'; see eplb --help"),
+    ("run extra", "unexpected argument 'extra' found; see eplb --help"),
+    (
+        "plan",
+        "the following required arguments were not provided: --load <FILE>; --ranks <N>; --slots <P>; see eplb --help",
+    ),
+    (
+        "plan --load x --ranks 4",
+        "the following required arguments were not provided: --slots <P>; see eplb --help",
+    ),
+    ("plan --load Q --ranks 0 --slots 4", "--ranks 0 is not allowed; allowed: at least 1"),
+    (
+        "plan --load Q --ranks 16 --slots 100",
+        "--slots 100 is not allowed; allowed: a multiple of --ranks, which is 16",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 112",
+        "--slots 112 is not allowed; allowed: at least 128, the experts of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 0",
+        "--slots 0 is not allowed; allowed: a multiple of --ranks, which is 16",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots many",
+        "invalid value 'many' for '--slots <P>'; allowed: a whole number of at least 0; see eplb --help",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 144 --nodes 3",
+        "--ranks 16 --slots 144 --nodes 3: 16 ranks do not divide over 3 nodes; give a divisor of 16",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 144 --nodes 0",
+        "--ranks 16 --slots 144 --nodes 0: 16 ranks do not divide over 0 nodes; give a divisor of 16",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 144 --groups 7",
+        r#"configs/traces/qwen3like_steady_w24.npz: array "counts": 128 experts do not divide into 7 groups; give a divisor of 128"#,
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 144 --policy best",
+        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm"#,
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 144 --format x",
+        "invalid value 'x' for '--format <FORM>'; allowed: sglang, vllm-ascend; see eplb --help",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 144 --output missing/p.json",
+        "missing/p.json: cannot be written: there is no folder missing",
+    ),
+    (
+        "plan --load Q --ranks 99999 --slots 99999",
+        "--ranks 99999 --slots 99999 --nodes 1: 99999 ranks with 99999 slots in all, allowed are 16384 and 65535",
+    ),
+];
+
+#[test]
+fn command_lines_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (line, expected) in CASES {
+        let arguments = words(&line.replace('Q', LOAD));
+        assert_refused(folder.path(), &arguments, expected);
+    }
+    assert!(CASES.len() >= 30);
+}
