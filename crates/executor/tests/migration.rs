@@ -3,8 +3,9 @@
 
 mod cluster;
 
-use cluster::{Cluster, options, random_table};
-use eplb_core::{LayerId, ModelShape, NodeId, RankSpec, Topology};
+use cluster::{Cluster, Patience, Rank, expert_bytes, options, random_table};
+use eplb_core::{LayerId, ModelShape, NodeId, RankSpec, SlotId, Topology};
+use eplb_device::PinnedMemory;
 use eplb_executor::{CommitMode, ExecutorError, ExecutorOptions};
 
 const BOTH: [CommitMode; 2] = [CommitMode::InPlace, CommitMode::Indirect];
@@ -179,4 +180,50 @@ fn unknown_and_wrong_tokens_are_refused() {
     cluster.release(token);
     cluster.verify();
     cluster.end();
+}
+
+#[test]
+fn forward_passes_queued_before_a_switch_read_the_old_weights() {
+    for commit in BOTH {
+        let mut cluster = small(commit);
+        let layer = LayerId(0);
+        let to = cluster.layer_placement(layer, &random_table(8, 12, 21), 1);
+        let old = cluster.placement.layer(layer).clone();
+        let token = cluster.prepare(layer, &to).unwrap();
+        let mut passes = Vec::new();
+        for rank in &mut cluster.ranks {
+            let slots = cluster.topology.slots_of(rank.rank).map(SlotId::from_index);
+            // The device is busy: everything below is queued and has not begun.
+            let busy = cluster.host.hold(rank.switcher.stream().handle()).unwrap();
+            for slot in slots.clone() {
+                let read = queue_read(rank, layer, slot);
+                passes.push((rank.rank, slot, old.expert_at(slot), read));
+            }
+            rank.switcher.commit(token).unwrap();
+            for slot in slots {
+                let read = queue_read(rank, layer, slot);
+                passes.push((rank.rank, slot, to.expert_at(slot), read));
+            }
+            busy.release();
+        }
+        for rank in &cluster.ranks {
+            rank.switcher.stream().wait(&mut Patience::new()).unwrap();
+        }
+        for (rank, slot, expert, read) in passes {
+            let bytes = read.to_vec().unwrap();
+            assert!(bytes == expert_bytes(layer, expert, 0), "{rank} {slot} is not {expert}");
+        }
+        cluster.placement.set_layer(layer, to);
+        cluster.release(token);
+        cluster.verify();
+        cluster.end();
+    }
+}
+
+/// Queues what a forward pass does with a slot: it reads the slot's memory as it is bound now.
+fn queue_read(rank: &Rank, layer: LayerId, slot: SlotId) -> PinnedMemory {
+    let memory = rank.switcher.slot(layer, slot).unwrap().swap_remove(0);
+    let pinned = rank.device.allocate_pinned(memory.bytes()).unwrap();
+    rank.switcher.stream().download(&pinned, &memory).unwrap();
+    pinned
 }
