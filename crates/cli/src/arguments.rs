@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Compute one placement from a load file
     Plan(PlanArguments),
+    /// Replay a trace through policies: how well each plan fits the next window, and what it moves
+    Simulate(SimulateArguments),
 }
 
 /// Flags of `eplb run`; those with underscores are xLLM's.
@@ -36,7 +38,7 @@ pub(crate) struct RunArguments {
     /// Serve only the first N windows
     #[arg(long, value_name = "N")]
     pub(crate) windows: Option<usize>,
-    /// Policy that plans placements: static, deepseek, xllm
+    /// Policy that plans placements: static, deepseek, xllm, robust
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
     /// How layers are switched over
@@ -108,7 +110,7 @@ pub(crate) struct PlanArguments {
     /// Present placement (JSON: physical_to_logical_map, SGLang's or vllm-ascend's form)
     #[arg(long, value_name = "FILE")]
     pub(crate) placement: Option<PathBuf>,
-    /// Policy that plans: static, deepseek, xllm
+    /// Policy that plans: static, deepseek, xllm, robust
     #[arg(long, value_name = "NAME", default_value = "deepseek")]
     pub(crate) policy: String,
     /// Print one JSON object instead of tables
@@ -120,6 +122,43 @@ pub(crate) struct PlanArguments {
     /// The form of --output
     #[arg(long, value_enum, value_name = "FORM", default_value = "sglang")]
     pub(crate) format: PlacementForm,
+}
+
+/// Flags of `eplb simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArguments {
+    /// Trace (.npz, .npy, .json), [windows, layers, experts]
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: PathBuf,
+    /// Policies, separated by commas
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "static,deepseek,xllm,robust"
+    )]
+    pub(crate) policy: Vec<String>,
+    /// Ranks of the expert-parallel group
+    #[arg(long, value_name = "N")]
+    pub(crate) ranks: u32,
+    /// Slots of a layer over all ranks
+    #[arg(long, value_name = "P")]
+    pub(crate) slots: u32,
+    /// Nodes that the ranks stand on
+    #[arg(long, value_name = "M", default_value_t = 1)]
+    pub(crate) nodes: u32,
+    /// Expert groups of each layer; those of the trace unless given
+    #[arg(long, value_name = "G")]
+    pub(crate) groups: Option<u32>,
+    /// Replay only the first N windows
+    #[arg(long, value_name = "N")]
+    pub(crate) windows: Option<usize>,
+    /// Bytes of one expert of one layer; the default is one of DeepSeek-V3 in FP8
+    #[arg(long, value_name = "BYTES", default_value_t = 44_040_192)]
+    pub(crate) expert_bytes: u64,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,5 @@
-//! The command line `eplb`: runs a trace through a small engine with and without balancing, and plans
-//! placements from load files. All printing of the project lives here.
+//! The command line `eplb`: runs a trace through a small engine with and without balancing, plans
+//! placements from load files, and replays traces through policies. All printing of the project lives here.
 //!
 //! Results go to standard output, as text for people or as one JSON object. Errors are one line on
 //! standard error and exit status 2; status 1 says that a run ended and its verification failed.
@@ -17,6 +17,8 @@ mod progress;
 mod run;
 mod run_config;
 mod run_text;
+mod simulate;
+mod topology;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -45,6 +47,7 @@ pub fn main_with(
     start_tracing();
     let done = match &arguments.command {
         Some(Command::Plan(arguments)) => plan::plan(arguments, out),
+        Some(Command::Simulate(arguments)) => simulate::simulate(arguments, out),
         Some(Command::Run(arguments)) => run::run(arguments, out),
         None => run::run(&arguments.run, out),
     };

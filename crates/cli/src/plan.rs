@@ -15,6 +15,7 @@ use crate::arguments::{PlacementForm, PlanArguments};
 use crate::failure::Failure;
 use crate::numbers::{balancedness, grouped};
 use crate::output::{check_folder, write_whole};
+use crate::topology::{check_room, topology};
 
 /// Layers that the table for people shows: the worst ones.
 const SHOWN_LAYERS: usize = 12;
@@ -54,11 +55,11 @@ pub(crate) fn plan(arguments: &PlanArguments, out: &mut dyn Write) -> Result<Exi
     }
     let policy =
         by_name(&arguments.policy).map_err(|error| Failure::new(format!("--policy: {error}")))?;
-    let topology = topology(arguments)?;
+    let topology = topology(arguments.ranks, arguments.slots, arguments.nodes)?;
     let load =
         LoadFile::read_with_groups(&arguments.load, arguments.groups).map_err(Failure::new)?;
     let shape = load.shape;
-    check_room(arguments, shape)?;
+    check_room(arguments.slots, shape.experts(), &arguments.load)?;
     let present = present_placement(arguments, shape, &topology)?;
     let layers: Vec<_> = shape.layer_ids().collect();
     let request = PlanRequest {
@@ -106,32 +107,6 @@ pub(crate) fn plan(arguments: &PlanArguments, out: &mut dyn Write) -> Result<Exi
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn topology(arguments: &PlanArguments) -> Result<Topology, Failure> {
-    let PlanArguments { ranks, slots, nodes, .. } = *arguments;
-    if ranks == 0 {
-        return Err(Failure::new("--ranks 0 is not allowed; allowed: at least 1"));
-    }
-    if slots == 0 || !slots.is_multiple_of(ranks) {
-        return Err(Failure::new(format!(
-            "--slots {slots} is not allowed; allowed: a multiple of --ranks, which is {ranks}"
-        )));
-    }
-    Topology::uniform(ranks, slots / ranks, nodes).map_err(|error| {
-        Failure::new(format!("--ranks {ranks} --slots {slots} --nodes {nodes}: {error}"))
-    })
-}
-
-/// Whether the slots hold every expert.
-fn check_room(arguments: &PlanArguments, shape: ModelShape) -> Result<(), Failure> {
-    let (slots, experts, load) = (arguments.slots, shape.experts(), arguments.load.display());
-    if slots as usize >= experts {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "--slots {slots} is not allowed; allowed: at least {experts}, the experts of {load}"
-    )))
 }
 
 fn present_placement(

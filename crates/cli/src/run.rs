@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use eplb::device::Backend;
 use eplb_host::HostBackend;
-use eplb_sim::{RunInput, RunReport, Trace};
+use eplb_sim::{Progress, RunInput, RunReport, Trace};
 
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
 use crate::output::{check_folder, write_whole};
 use crate::page;
-use crate::progress::RunProgress;
+use crate::progress::StepProgress;
 use crate::run_config::configure;
 use crate::run_text;
 
@@ -35,10 +35,10 @@ pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitC
     if settings.windows > 0 {
         trace.windows.truncate(settings.windows);
     }
-    let progress = RunProgress::new(trace.windows.len());
+    let progress = StepProgress::new(2 * trace.windows.len());
     let backend = |ranks: u32| -> Arc<dyn Backend> { HostBackend::new(ranks) };
     let input = RunInput { config: &config, settings: &settings, trace: &trace };
-    let report = eplb_sim::run(&input, &backend, &mut |step| progress.show(step));
+    let report = eplb_sim::run(&input, &backend, &mut |step| show(&progress, step));
     progress.end();
     let report = report.map_err(|error| Failure::of_file(&arguments.config, error))?;
 
@@ -53,6 +53,15 @@ pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitC
     }
     out.flush()?;
     Ok(if is_verified(&report) { ExitCode::SUCCESS } else { ExitCode::from(UNVERIFIED) })
+}
+
+/// The run with balancing comes after the one without.
+fn show(bar: &StepProgress, progress: Progress) {
+    let Progress { balanced, done, windows } = progress;
+    match balanced {
+        false => bar.show("without EPLB", done),
+        true => bar.show("with EPLB", windows + done),
+    }
 }
 
 pub(crate) fn is_verified(report: &RunReport) -> bool {

@@ -18,7 +18,7 @@ fn the_command_line_of_xllm_balances_and_verifies() {
          --eplb_update_interval=2000 --eplb_update_threshold=0.9 --json {SHORT}"
     )));
     let number = |key: &str| report[key].as_u64().unwrap_or_else(|| panic!("{key}: {report}"));
-    assert_eq!(report["policy"], "deepseek");
+    assert_eq!(report["policy"], "robust");
     assert_eq!(report["backend"], "host");
     assert_eq!((number("layers"), number("experts")), (11, 256));
     assert_eq!((number("ranks"), number("slots_per_rank")), (16, 18));

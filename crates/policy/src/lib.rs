@@ -36,6 +36,7 @@ mod error;
 mod names;
 mod plan;
 mod policy;
+mod robust;
 mod static_policy;
 mod xllm;
 
@@ -44,5 +45,6 @@ pub use error::PolicyError;
 pub use names::{NAMES, by_name};
 pub use plan::{LayerPlan, PlanRequest, plan};
 pub use policy::{LayerRequest, Policy};
+pub use robust::Robust;
 pub use static_policy::Static;
 pub use xllm::Xllm;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{DeepSeek, Policy, PolicyError, Static, Xllm};
+use crate::{DeepSeek, Policy, PolicyError, Robust, Static, Xllm};
 
 /// The names that [`by_name`] knows.
-pub const NAMES: &[&str] = &["static", "deepseek", "xllm"];
+pub const NAMES: &[&str] = &["static", "deepseek", "xllm", "robust"];
 
 /// The policy called `name`.
 ///
@@ -16,6 +16,7 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Policy>, PolicyError> {
         "static" => Ok(Arc::new(Static)),
         "deepseek" => Ok(Arc::new(DeepSeek)),
         "xllm" => Ok(Arc::new(Xllm)),
+        "robust" => Ok(Arc::new(Robust::default())),
         _ => Err(PolicyError::UnknownPolicy { name: name.to_owned() }),
     }
 }
@@ -34,6 +35,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_names_that_exist() {
         let message = by_name("deepsek").unwrap_err().to_string();
-        assert_eq!(message, "no policy is called \"deepsek\", allowed are static, deepseek, xllm");
+        assert_eq!(
+            message,
+            "no policy is called \"deepsek\", allowed are static, deepseek, xllm, robust"
+        );
     }
 }

@@ -15,6 +15,11 @@ pub trait Policy: Send + Sync + Debug {
     /// The name by which [`crate::by_name`] knows it.
     fn name(&self) -> &'static str;
 
+    /// How many recent windows it makes use of; those that plan from the last one want 1.
+    fn windows_wanted(&self) -> usize {
+        1
+    }
+
     /// The logical expert of every slot, [`Topology::slots`] entries. Slots of dead ranks get an
     /// expert too, which counts for nothing.
     ///

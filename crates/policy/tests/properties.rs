@@ -207,7 +207,8 @@ proptest! {
                         experts
                     };
                     let planned = &aligned.placement.experts()[slots.clone()];
-                    if policy.name() != "static" {
+                    // These two plan from the present placement, the others beside it.
+                    if !["static", "robust"].contains(&policy.name()) {
                         let exact = &exact.placement.experts()[slots.clone()];
                         prop_assert_eq!(sorted(planned), sorted(exact));
                     }

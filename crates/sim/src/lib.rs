@@ -12,6 +12,7 @@ pub mod engine;
 mod error;
 mod expert;
 mod load_file;
+mod replay;
 mod report;
 mod run;
 mod settings;
@@ -24,6 +25,7 @@ pub use expert::{
     ExpertBytes, ExpertDimensions, ExpertError, ExpertWeights, expert_weights, normalise,
 };
 pub use load_file::{LoadFile, LoadFileError, LoadFileProblem};
+pub use replay::{PolicyScore, Quantiles, Replay, Score};
 pub use report::{BalancednessPair, RunReport, Verification, WindowPoint};
 pub use run::{Progress, RunInput, run};
 pub use settings::{RunSettings, SettingsError};

@@ -10,9 +10,14 @@ const UNSAFE_FOLDERS: [&str; 4] =
     ["crates/device/src/raw/", "device-backends/", "ffi/", "crates/capi/"];
 
 /// Where threads and clocks may be: in the runtime, in the engine that plays an engine, in backends
-/// (a stream is a thread), and where the command line takes the time of a plan.
-const THREAD_FOLDERS: [&str; 4] =
-    ["crates/runtime/", "crates/sim/src/engine/", "device-backends/", "crates/cli/src/plan.rs"];
+/// (a stream is a thread), and where the command line takes the time of plans.
+const THREAD_FOLDERS: [&str; 5] = [
+    "crates/runtime/",
+    "crates/sim/src/engine/",
+    "device-backends/",
+    "crates/cli/src/plan.rs",
+    "crates/cli/src/simulate.rs",
+];
 
 fn sources() -> Vec<(String, String)> {
     let sources: Vec<_> =

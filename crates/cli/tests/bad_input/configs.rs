@@ -75,7 +75,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[policy]\nname = \"greedy\"",
-        r#"{dir}/c.toml: policy.name = "greedy" is not allowed; allowed: one of static, deepseek, xllm"#,
+        r#"{dir}/c.toml: policy.name = "greedy" is not allowed; allowed: one of static, deepseek, xllm, robust"#,
     ),
     (
         "[policy]\nname = 3",

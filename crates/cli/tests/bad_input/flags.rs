@@ -64,7 +64,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "run --policy greedy",
-        r#"--policy "greedy" is not allowed; allowed: one of static, deepseek, xllm"#,
+        r#"--policy "greedy" is not allowed; allowed: one of static, deepseek, xllm, robust"#,
     ),
     (
         "run --commit both",
@@ -124,7 +124,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "plan --load Q --ranks 16 --slots 144 --policy best",
-        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm"#,
+        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, robust"#,
     ),
     (
         "plan --load Q --ranks 16 --slots 144 --format x",
@@ -137,6 +137,46 @@ const CASES: &[(&str, &str)] = &[
     (
         "plan --load Q --ranks 99999 --slots 99999",
         "--ranks 99999 --slots 99999 --nodes 1: 99999 ranks with 99999 slots in all, allowed are 16384 and 65535",
+    ),
+    (
+        "simulate",
+        "the following required arguments were not provided: --ranks <N>; --slots <P>; <TRACE>; see eplb --help",
+    ),
+    (
+        "simulate Q --ranks 16",
+        "the following required arguments were not provided: --slots <P>; see eplb --help",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 100",
+        "--slots 100 is not allowed; allowed: a multiple of --ranks, which is 16",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 112",
+        "--slots 112 is not allowed; allowed: at least 128, the experts of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --nodes 5",
+        "--ranks 16 --slots 144 --nodes 5: 16 ranks do not divide over 5 nodes; give a divisor of 16",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --policy deepseek,best",
+        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, robust"#,
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --groups 7",
+        "--groups 7: 128 experts do not divide into 7 groups; give a divisor of 128",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --windows 1",
+        "--windows 1 is not allowed; allowed: 2 to 24, the windows of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --windows 25",
+        "--windows 25 is not allowed; allowed: 2 to 24, the windows of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --expert-bytes -1",
+        "unexpected argument '-1' found; tip: to pass '-1' as a value, use '-- -1'; see eplb --help",
     ),
 ];
 

@@ -1,0 +1,164 @@
+//! `eplb simulate`.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use comfy_table::{CellAlignment, Table, presets};
+use eplb::core::{ModelShape, Placement};
+use eplb::policy::by_name;
+use eplb_sim::{PolicyScore, Replay, Score, Trace};
+use serde::Serialize;
+
+use crate::arguments::SimulateArguments;
+use crate::failure::Failure;
+use crate::numbers::{balancedness, bytes, grouped};
+use crate::progress::StepProgress;
+use crate::topology::{check_room, topology};
+
+/// The policy whose plan of the very window that comes is the bound for all others.
+const ORACLE: &str = "deepseek";
+
+/// What `eplb simulate --json` prints.
+#[derive(Debug, Serialize)]
+struct SimulateReport {
+    trace: String,
+    layers: usize,
+    experts: usize,
+    ranks: usize,
+    nodes: usize,
+    slots: usize,
+    windows: usize,
+    policies: Vec<PolicyScore>,
+    bounds: Bounds,
+}
+
+#[derive(Debug, Serialize)]
+struct Bounds {
+    /// Planned by a public policy that knows the next window.
+    oracle: Score,
+    /// What no placement of this shape can exceed, replicas sharing evenly.
+    limit: Score,
+}
+
+pub(crate) fn simulate(
+    arguments: &SimulateArguments,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Failure> {
+    let policies = arguments
+        .policy
+        .iter()
+        .map(|name| by_name(name).map_err(|error| Failure::new(format!("--policy: {error}"))))
+        .collect::<Result<Vec<_>, _>>()?;
+    let topology = topology(arguments.ranks, arguments.slots, arguments.nodes)?;
+    let trace = read_trace(arguments)?;
+    check_room(arguments.slots, trace.shape.experts(), &arguments.trace)?;
+    let start = Placement::initial(trace.shape, &topology).map_err(Failure::new)?;
+    let watch = Instant::now();
+    let replay = Replay {
+        trace: &trace,
+        topology: &topology,
+        start: &start,
+        expert_bytes: arguments.expert_bytes,
+        stopwatch: &|| watch.elapsed().as_secs_f64() * 1e3,
+    };
+    let windows = trace.windows.len();
+    let progress = StepProgress::new(policies.len() * windows);
+    let mut scores = Vec::new();
+    for (index, policy) in policies.iter().enumerate() {
+        let mut show = |done| progress.show(policy.name(), index * windows + done);
+        scores.push(replay.score(policy.as_ref(), &mut show).map_err(Failure::new)?);
+    }
+    let oracle = by_name(ORACLE).map_err(Failure::new)?;
+    let oracle = replay.oracle(oracle.as_ref()).map_err(Failure::new)?;
+    progress.end();
+    let report = SimulateReport {
+        trace: trace.name.clone(),
+        layers: trace.shape.layers(),
+        experts: trace.shape.experts(),
+        ranks: topology.ranks(),
+        nodes: topology.nodes(),
+        slots: topology.slots(),
+        windows,
+        policies: scores,
+        bounds: Bounds { oracle, limit: replay.limit() },
+    };
+    if arguments.json {
+        serde_json::to_writer(&mut *out, &report).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", text(&report))?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_trace(arguments: &SimulateArguments) -> Result<Trace, Failure> {
+    let mut trace = Trace::read(&arguments.trace).map_err(Failure::new)?;
+    let (path, available) = (arguments.trace.display(), trace.windows.len());
+    if let Some(windows) = arguments.windows {
+        if !(2..=available).contains(&windows) {
+            let allowed = format!("allowed: 2 to {available}, the windows of {path}");
+            return Err(Failure::new(format!("--windows {windows} is not allowed; {allowed}")));
+        }
+        trace.windows.truncate(windows);
+    }
+    if let Some(groups) = arguments.groups {
+        let (layers, experts) = (trace.shape.layers() as u32, trace.shape.experts() as u32);
+        trace.shape = ModelShape::new(layers, experts, groups)
+            .map_err(|error| Failure::new(format!("--groups {groups}: {error}")))?;
+    }
+    if trace.windows.len() < 2 {
+        let needed = "a plan is scored on the window after it, so at least two are needed";
+        return Err(Failure::new(format!("{path}: it has {available} window; {needed}")));
+    }
+    Ok(trace)
+}
+
+fn text(report: &SimulateReport) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header([
+        "policy",
+        "next window",
+        "worst",
+        "same window",
+        "sent a rebalance",
+        "moved",
+        "plan ms",
+        "p99",
+    ]);
+    for score in &report.policies {
+        table.add_row([
+            score.policy.clone(),
+            balancedness(score.next.mean),
+            balancedness(score.next.worst),
+            balancedness(score.fit.mean),
+            format!("{:.1}", score.sent_experts),
+            bytes(score.bytes_moved),
+            format!("{:.2}", score.plan_ms.p50),
+            format!("{:.2}", score.plan_ms.p99),
+        ]);
+    }
+    for (name, score) in [("(oracle)", report.bounds.oracle), ("(limit)", report.bounds.limit)] {
+        let (mean, worst) = (balancedness(score.mean), balancedness(score.worst));
+        table.add_row([name.to_owned(), mean, worst]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let table = table.to_string();
+    let table: Vec<_> = table.lines().map(str::trim_end).collect();
+    format!(
+        "{}\n\n{}: {} windows, {} layers × {} experts on {} ranks with {} slots\n\
+         balancedness is mean rank load / max rank load; sent are experts, of {} slots in all\n",
+        table.join("\n"),
+        report.trace,
+        report.windows,
+        report.layers,
+        report.experts,
+        report.ranks,
+        report.slots,
+        grouped((report.layers * report.slots) as u64),
+    )
+}
