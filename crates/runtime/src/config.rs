@@ -152,7 +152,7 @@ impl Default for ClusterSection {
 
 impl Default for PolicySection {
     fn default() -> Self {
-        Self { name: "deepseek".to_owned() }
+        Self { name: "robust".to_owned() }
     }
 }
 
@@ -162,7 +162,7 @@ impl Default for ManagerSection {
             update_interval_steps: 0,
             min_gain: 0.0,
             window_samples: 100,
-            windows_kept: 8,
+            windows_kept: 32,
             layers_in_flight: 1,
             plan_timeout: 10.0,
             agreement_timeout: 10.0,

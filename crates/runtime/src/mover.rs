@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
 use eplb_core::{LayerId, LayerPlacement};
 use eplb_executor::{Migrator, PreparedChange};
 
@@ -44,17 +44,18 @@ impl Mover {
         Ok(Self { orders: Some(orders), ends, thread: Some(thread), under_way: 0 })
     }
 
+    /// Takes on a change. Returns false if the mover's thread has ended and nothing will come of it.
     pub(crate) fn begin(
         &mut self,
         token: u64,
         layer: LayerId,
         from: LayerPlacement,
         to: LayerPlacement,
-    ) {
+    ) -> bool {
         let order = Order::Begin { token, layer, from, to };
-        if self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok()) {
-            self.under_way += 1;
-        }
+        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok());
+        self.under_way += usize::from(sent);
+        sent
     }
 
     /// Gives up a change that may still be moving. If it is, it ends as failed.
@@ -67,9 +68,18 @@ impl Mover {
 
     /// A change that has ended.
     pub(crate) fn poll(&mut self) -> Option<Ended> {
-        let ended = self.ends.try_recv().ok()?;
-        self.under_way -= 1;
-        Some(ended)
+        match self.ends.try_recv() {
+            Ok(ended) => {
+                self.under_way -= 1;
+                Some(ended)
+            }
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                // The thread has ended; the manager's deadline ends what it had taken on.
+                self.under_way = 0;
+                None
+            }
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {

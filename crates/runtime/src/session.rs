@@ -239,7 +239,10 @@ impl Session {
                 let figures = ChangeFigures::default();
                 let change = OpenChange { layer, figures, over: false, to_restore: false };
                 self.open.insert(token.0, change);
-                self.mover.begin(token.0, layer, from, to);
+                if !self.mover.begin(token.0, layer, from, to) {
+                    self.open.remove(&token.0);
+                    self.follower.prepared(token, Err("the mover's thread has ended".to_owned()));
+                }
             }
             Action::Commit { token, layer, placement } => {
                 let step = self.step;

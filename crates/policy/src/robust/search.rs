@@ -32,6 +32,8 @@ pub(super) struct Search<'a> {
     /// 1 / relative speed, by live rank.
     slowness: Vec<f32>,
     counts: Vec<u32>,
+    /// For each expert the live ranks that hold it, one that holds it twice twice.
+    holders: Vec<Vec<usize>>,
     /// Load of one replica of each expert, experts × width.
     shares: Vec<f32>,
     /// Loads of each live rank, ranks × width.
@@ -66,6 +68,7 @@ impl<'a> Search<'a> {
             table,
             slowness: ranks.iter().map(slow).collect(),
             counts: vec![0; ensemble.experts()],
+            holders: vec![Vec::new(); ensemble.experts()],
             shares: vec![0.0; ensemble.experts() * ensemble.width()],
             loads: vec![0.0; ranks.len() * ensemble.width()],
             costs: vec![0.0; ranks.len()],
@@ -74,7 +77,9 @@ impl<'a> Search<'a> {
         };
         for rank in 0..search.ranks.len() {
             for slot in search.slots(rank) {
-                search.counts[search.table[slot].index()] += 1;
+                let expert = search.table[slot].index();
+                search.counts[expert] += 1;
+                search.holders[expert].push(rank);
             }
         }
         for expert in 0..ensemble.experts() {
@@ -94,7 +99,7 @@ impl<'a> Search<'a> {
             if self.counts[expert] > 0 {
                 continue;
             }
-            let mut best = Best { change: None, gain: f32::MIN, price: 0.0, room: 1 };
+            let mut best = Best::new(f32::MIN, 0.0, 1);
             for rank in 0..self.ranks.len() {
                 for target in self.slots(rank) {
                     if self.counts[self.table[target].index()] > 1 {
@@ -162,7 +167,7 @@ impl<'a> Search<'a> {
     }
 
     fn holds(&self, rank: usize, expert: usize) -> bool {
-        self.table[self.slots(rank)].iter().any(|held| held.index() == expert)
+        self.holders[expert].contains(&rank)
     }
 
     /// Whether an expert must be sent to a rank that did not hold it before.
@@ -181,7 +186,7 @@ impl<'a> Search<'a> {
         let scale = eighth_root(total / (self.ensemble.windows() * self.ranks.len()) as f32);
         let price = self.limits.price * 8.0 * total / scale;
         let floor = total * 1e-5;
-        let mut best = Best { change: None, gain: floor, price, room: self.room() };
+        let mut best = Best::new(floor, price, self.room());
         let mut hottest: Vec<usize> = (0..self.ranks.len()).collect();
         hottest.sort_by(|&a, &b| self.costs[b].total_cmp(&self.costs[a]).then(a.cmp(&b)));
         for &hot in hottest.iter().take(HOT_RANKS) {
@@ -279,36 +284,44 @@ impl<'a> Search<'a> {
         let shrink = 1.0 / (more + 1.0);
         // A missing expert brings all its load.
         let arriving = if more == 0.0 { 1.0 } else { 1.0 - shrink };
-        let width = self.ensemble.width();
+        self.affected(rank, old, expert, &mut best.affected);
         let mut gain = 0.0;
-        let mut loads = vec![0.0f32; width];
-        for other in 0..self.ranks.len() {
-            let held_old = self.held(other, old) as f32;
-            let held_new = self.held(other, expert) as f32;
-            let is_target = other == rank;
-            if held_old == 0.0 && held_new == 0.0 && !is_target {
-                continue;
-            }
+        for index in 0..best.affected.len() {
+            let other = best.affected[index];
             // In shares of before: what the rank gains of the old and of the new expert.
-            let (mut of_old, mut of_new) = (held_old * grow, -held_new * shrink);
-            if is_target {
+            let mut of_old = self.held(other, old) as f32 * grow;
+            let mut of_new = -(self.held(other, expert) as f32) * shrink;
+            if other == rank {
                 of_old -= 1.0 + grow;
                 of_new += arriving;
             }
             let slowness = self.slowness[other];
-            let now = self.rank_loads(other);
-            for lane in 0..width {
-                let change = grown[lane] * of_old + shrunk[lane] * of_new;
-                loads[lane] = (now[lane] + change * slowness).max(0.0);
-            }
-            gain += self.costs[other] - cost(&loads);
+            let changes = grown.iter().zip(shrunk).map(|(old, new)| old * of_old + new * of_new);
+            best.loads.clear();
+            best.loads.extend(
+                self.rank_loads(other)
+                    .iter()
+                    .zip(changes)
+                    .map(|(now, change)| (now + change * slowness).max(0.0)),
+            );
+            gain += self.costs[other] - cost(&best.loads);
         }
         let sends = usize::from(self.is_sent(rank, expert));
         best.offer(Change::Replace(SlotId::from_index(target), expert), gain, sends);
     }
 
+    /// The ranks whose loads change when a slot of `rank` goes from one expert to another, in order.
+    fn affected(&self, rank: usize, old: usize, new: usize, ranks: &mut Vec<usize>) {
+        ranks.clear();
+        ranks.push(rank);
+        ranks.extend_from_slice(&self.holders[old]);
+        ranks.extend_from_slice(&self.holders[new]);
+        ranks.sort_unstable();
+        ranks.dedup();
+    }
+
     fn held(&self, rank: usize, expert: usize) -> usize {
-        self.table[self.slots(rank)].iter().filter(|held| held.index() == expert).count()
+        self.holders[expert].iter().filter(|&&holder| holder == rank).count()
     }
 
     fn rank_index(&self, slot: usize) -> usize {
@@ -320,22 +333,42 @@ impl<'a> Search<'a> {
     fn apply(&mut self, change: Change) {
         match change {
             Change::Swap(one, other) => {
+                let (one_rank, other_rank) =
+                    (self.rank_index(one.index()), self.rank_index(other.index()));
+                let (one_expert, other_expert) =
+                    (self.table[one.index()].index(), self.table[other.index()].index());
                 self.table.swap(one.index(), other.index());
-                self.set_loads(self.rank_index(one.index()));
-                self.set_loads(self.rank_index(other.index()));
+                Self::pass_on(&mut self.holders[one_expert], one_rank, Some(other_rank));
+                Self::pass_on(&mut self.holders[other_expert], other_rank, Some(one_rank));
+                self.set_loads(one_rank);
+                self.set_loads(other_rank);
             }
             Change::Replace(target, expert) => {
                 let old = self.table[target.index()].index();
+                let rank = self.rank_index(target.index());
                 self.table[target.index()] = ExpertId::from_index(expert);
+                Self::pass_on(&mut self.holders[old], rank, None);
+                self.holders[expert].push(rank);
                 self.counts[old] -= 1;
                 self.counts[expert] += 1;
                 self.set_share(old);
                 self.set_share(expert);
-                for rank in 0..self.ranks.len() {
-                    let is_target = rank == self.rank_index(target.index());
-                    if is_target || self.holds(rank, old) || self.holds(rank, expert) {
-                        self.set_loads(rank);
-                    }
+                let mut affected = Vec::new();
+                self.affected(rank, old, expert, &mut affected);
+                for rank in affected {
+                    self.set_loads(rank);
+                }
+            }
+        }
+    }
+
+    /// A replica leaves one rank, for another one or for good.
+    fn pass_on(holders: &mut Vec<usize>, from: usize, to: Option<usize>) {
+        if let Some(index) = holders.iter().position(|&holder| holder == from) {
+            match to {
+                Some(to) => holders[index] = to,
+                None => {
+                    holders.swap_remove(index);
                 }
             }
         }
@@ -350,9 +383,17 @@ struct Best {
     price: f32,
     /// Experts that may still be sent.
     room: usize,
+    /// Room to compute in, kept from one change to the next.
+    affected: Vec<usize>,
+    loads: Vec<f32>,
 }
 
 impl Best {
+    /// Nothing yet; a change must gain more than `gain` to be kept.
+    fn new(gain: f32, price: f32, room: usize) -> Self {
+        Self { change: None, gain, price, room, affected: Vec::new(), loads: Vec::new() }
+    }
+
     /// Keeps a change that gains more than the best so far; of equal ones the first.
     fn offer(&mut self, change: Change, gain: f32, sends: usize) {
         let net = gain - self.price * sends as f32;
