@@ -36,7 +36,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Serve only the first N windows
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) windows: Option<usize>,
     /// Policy that plans placements: static, deepseek, xllm, robust
     #[arg(long, value_name = "NAME")]
@@ -45,25 +45,25 @@ pub(crate) struct RunArguments {
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) commit: Option<CommitArgument>,
     /// Nodes that the ranks stand on
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) nodes: Option<u32>,
     /// Whether experts are moved
     #[arg(long = "enable_eplb", value_name = "BOOL", action = ArgAction::Set)]
     pub(crate) enable_eplb: Option<bool>,
     /// xLLM's level of expert parallelism, 0 to 2
-    #[arg(long = "expert_parallel_degree", value_name = "N")]
+    #[arg(long = "expert_parallel_degree", value_name = "N", allow_negative_numbers = true)]
     pub(crate) expert_parallel_degree: Option<u32>,
     /// Ranks of the expert-parallel group
-    #[arg(long = "ep_size", value_name = "N")]
+    #[arg(long = "ep_size", value_name = "N", allow_negative_numbers = true)]
     pub(crate) ep_size: Option<u32>,
     /// Seconds between rebalances
-    #[arg(long = "eplb_update_interval", value_name = "SECONDS")]
+    #[arg(long = "eplb_update_interval", value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) eplb_update_interval: Option<u64>,
     /// A layer is updated when the cosine similarity of its load falls below this, 0 to 1
-    #[arg(long = "eplb_update_threshold", value_name = "X")]
+    #[arg(long = "eplb_update_threshold", value_name = "X", allow_negative_numbers = true)]
     pub(crate) eplb_update_threshold: Option<f64>,
     /// Redundant experts of each rank
-    #[arg(long = "redundant_experts_num", value_name = "N")]
+    #[arg(long = "redundant_experts_num", value_name = "N", allow_negative_numbers = true)]
     pub(crate) redundant_experts_num: Option<u32>,
     /// Print one JSON object instead of tables
     #[arg(long)]
@@ -96,16 +96,16 @@ pub(crate) struct PlanArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) load: PathBuf,
     /// Ranks of the expert-parallel group
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) ranks: u32,
     /// Slots of a layer over all ranks
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub(crate) slots: u32,
     /// Nodes that the ranks stand on
-    #[arg(long, value_name = "M", default_value_t = 1)]
+    #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1)]
     pub(crate) nodes: u32,
     /// Expert groups of each layer
-    #[arg(long, value_name = "G", default_value_t = 1)]
+    #[arg(long, value_name = "G", allow_negative_numbers = true, default_value_t = 1)]
     pub(crate) groups: u32,
     /// Present placement (JSON: physical_to_logical_map, SGLang's or vllm-ascend's form)
     #[arg(long, value_name = "FILE")]
@@ -139,22 +139,22 @@ pub(crate) struct SimulateArguments {
     )]
     pub(crate) policy: Vec<String>,
     /// Ranks of the expert-parallel group
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) ranks: u32,
     /// Slots of a layer over all ranks
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub(crate) slots: u32,
     /// Nodes that the ranks stand on
-    #[arg(long, value_name = "M", default_value_t = 1)]
+    #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1)]
     pub(crate) nodes: u32,
     /// Expert groups of each layer; those of the trace unless given
-    #[arg(long, value_name = "G")]
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
     pub(crate) groups: Option<u32>,
     /// Replay only the first N windows
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) windows: Option<usize>,
     /// Bytes of one expert of one layer; the default is one of DeepSeek-V3 in FP8
-    #[arg(long, value_name = "BYTES", default_value_t = 44_040_192)]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = 44_040_192)]
     pub(crate) expert_bytes: u64,
     /// Print one JSON object instead of tables
     #[arg(long)]

@@ -56,9 +56,10 @@ pub(crate) fn plan(arguments: &PlanArguments, out: &mut dyn Write) -> Result<Exi
     let policy =
         by_name(&arguments.policy).map_err(|error| Failure::new(format!("--policy: {error}")))?;
     let topology = topology(arguments.ranks, arguments.slots, arguments.nodes)?;
-    let load =
-        LoadFile::read_with_groups(&arguments.load, arguments.groups).map_err(Failure::new)?;
-    let shape = load.shape;
+    let load = LoadFile::read(&arguments.load).map_err(Failure::new)?;
+    let (layers, experts) = (load.shape.layers() as u32, load.shape.experts() as u32);
+    let shape = ModelShape::new(layers, experts, arguments.groups)
+        .map_err(|error| Failure::new(format!("--groups {}: {error}", arguments.groups)))?;
     check_room(arguments.slots, shape.experts(), &arguments.load)?;
     let present = present_placement(arguments, shape, &topology)?;
     let layers: Vec<_> = shape.layer_ids().collect();
@@ -115,8 +116,14 @@ fn present_placement(
     topology: &Topology,
 ) -> Result<Option<Placement>, Failure> {
     let Some(path) = &arguments.placement else { return Ok(None) };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("{}: cannot be read: {error}", path.display())))?;
+    let refuse = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("{}: cannot be read: {error}", path.display()))
+    };
+    // Reading from a pipe may wait for ever.
+    if !std::fs::metadata(path).map_err(|error| refuse(&error))?.is_file() {
+        return Err(refuse(&"it is not a regular file"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
     parse_placement_json(&text, shape, topology)
         .map(Some)
         .map_err(|error| Failure::of_file(path, error))

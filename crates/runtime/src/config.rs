@@ -270,9 +270,17 @@ impl Config {
     /// The file can't be read or is no configuration.
     pub fn read_unchecked(path: &Path) -> Result<Self, ConfigError> {
         let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path)
+        let text = Self::read_text(path)
             .map_err(|source| ConfigError::Unreadable { origin: origin.clone(), source })?;
         Self::from_toml(&text, &origin)
+    }
+
+    /// Regular files only: reading from a pipe may wait for ever.
+    fn read_text(path: &Path) -> std::io::Result<String> {
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other("it is not a regular file"));
+        }
+        std::fs::read_to_string(path)
     }
 
     /// Reads a configuration from TOML. `origin` names it in messages.

@@ -38,6 +38,21 @@ pub enum RunError {
         /// What the trace has.
         found: usize,
     },
+    /// More weights than a replay should take.
+    #[error(
+        "run.hidden = {hidden} and run.intermediate = {intermediate} make {bytes} bytes of weights; \
+         allowed: at most {most}"
+    )]
+    TooLarge {
+        /// Values of a token.
+        hidden: usize,
+        /// Values between an expert's two matrix products.
+        intermediate: usize,
+        /// Bytes of all slots of all layers and ranks.
+        bytes: u64,
+        /// The most that is allowed.
+        most: u64,
+    },
     /// No tokens can be drawn.
     #[error(transparent)]
     Sample(#[from] SampleError),

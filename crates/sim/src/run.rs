@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eplb::Config;
-use eplb::core::{ModelShape, Placement};
+use eplb::core::{ModelShape, Placement, Topology};
 use eplb::device::Backend;
 
 use crate::engine::{EngineOutcome, EngineSetup, serve};
@@ -47,6 +47,7 @@ pub fn run(
     settings.check()?;
     let shape = shape_of(config, trace)?;
     let topology = config.topology(shape.experts() as u32)?;
+    check_size(settings, shape, &topology)?;
     let placement = Placement::initial(shape, &topology)?;
     let windows = trace.windows.len();
 
@@ -86,6 +87,25 @@ pub fn run(
         steps_refused: balanced.steps_refused,
         series: balanced.windows.iter().map(Into::into).collect(),
     })
+}
+
+/// Most bytes of weights over all ranks: a mistyped size must not take the machine's memory.
+const MOST_WEIGHTS: u64 = 8 << 30;
+
+fn check_size(
+    settings: &RunSettings,
+    shape: ModelShape,
+    topology: &Topology,
+) -> Result<(), RunError> {
+    let dimensions = settings.dimensions()?;
+    let expert = dimensions.gate_up_bytes() + dimensions.down_bytes() + dimensions.scale_bytes();
+    let slots = (topology.slots() * shape.layers()) as u64;
+    let bytes = slots.saturating_mul(expert as u64);
+    if bytes <= MOST_WEIGHTS {
+        return Ok(());
+    }
+    let RunSettings { hidden, intermediate, .. } = *settings;
+    Err(RunError::TooLarge { hidden, intermediate, bytes, most: MOST_WEIGHTS })
 }
 
 fn verification(unbalanced: &EngineOutcome, balanced: &EngineOutcome) -> Verification {

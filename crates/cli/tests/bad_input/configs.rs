@@ -185,6 +185,10 @@ const CASES: &[(&str, &str)] = &[
         "redundant_experts_num = 4000\nep_size = 64\n[run]\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"",
         "{dir}/c.toml: ep_size = 64 is not allowed; allowed: 64 ranks with 256256 slots in all, allowed are 16384 and 65535",
     ),
+    (
+        "[run]\nhidden = 8192\nintermediate = 8192\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"",
+        "{dir}/c.toml: run.hidden = 8192 and run.intermediate = 8192 make 2276693737472 bytes of weights; allowed: at most 8589934592",
+    ),
 ];
 
 #[test]
@@ -211,4 +215,9 @@ fn files_that_are_no_text_are_refused() {
     run(folder.path(), "{dir}: cannot be read: …");
     std::fs::write(&path, b"name = \"\xff\"").unwrap();
     run(&path, "{dir}/c.toml: cannot be read: stream did not contain valid UTF-8");
+    // A pipe that nobody writes to would be waited for.
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    run(&pipe, "{dir}/pipe: cannot be read: it is not a regular file");
 }

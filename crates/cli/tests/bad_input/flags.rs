@@ -47,6 +47,14 @@ const CASES: &[(&str, &str)] = &[
         "invalid value '-1' for '--eplb_update_interval <SECONDS>'; allowed: a whole number of at least 0; see eplb --help",
     ),
     (
+        "run --eplb_update_interval -1",
+        "invalid value '-1' for '--eplb_update_interval <SECONDS>'; allowed: a whole number of at least 0; see eplb --help",
+    ),
+    (
+        "run --eplb_update_threshold -0.5",
+        "--eplb_update_threshold -0.5 is not allowed; allowed: 0 to 1",
+    ),
+    (
         "run --enable_eplb=maybe",
         "invalid value 'maybe' for '--enable_eplb <BOOL>'; allowed: true, false; see eplb --help",
     ),
@@ -111,6 +119,10 @@ const CASES: &[(&str, &str)] = &[
         "invalid value 'many' for '--slots <P>'; allowed: a whole number of at least 0; see eplb --help",
     ),
     (
+        "plan --load Q --ranks -4 --slots 144",
+        "invalid value '-4' for '--ranks <N>'; allowed: a whole number from 0 to 4294967295; see eplb --help",
+    ),
+    (
         "plan --load Q --ranks 16 --slots 144 --nodes 3",
         "--ranks 16 --slots 144 --nodes 3: 16 ranks do not divide over 3 nodes; give a divisor of 16",
     ),
@@ -120,7 +132,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "plan --load Q --ranks 16 --slots 144 --groups 7",
-        r#"configs/traces/qwen3like_steady_w24.npz: array "counts": 128 experts do not divide into 7 groups; give a divisor of 128"#,
+        "--groups 7: 128 experts do not divide into 7 groups; give a divisor of 128",
     ),
     (
         "plan --load Q --ranks 16 --slots 144 --policy best",
@@ -176,7 +188,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "simulate Q --ranks 16 --slots 144 --expert-bytes -1",
-        "unexpected argument '-1' found; tip: to pass '-1' as a value, use '-- -1'; see eplb --help",
+        "invalid value '-1' for '--expert-bytes <BYTES>'; allowed: a whole number of at least 0; see eplb --help",
     ),
 ];
 
