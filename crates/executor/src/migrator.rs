@@ -6,7 +6,7 @@ use eplb_core::{LayerId, LayerPlacement};
 use eplb_device::{Event, Stream};
 
 use crate::executor::CommitMode;
-use crate::staging::{Lane, Lanes};
+use crate::staging::Lanes;
 use crate::weights::Weights;
 use crate::{ExecutorError, PreparedChange, TooFewSpares, TransferPlan};
 
@@ -22,8 +22,6 @@ pub struct Migrator {
     stream: Stream,
     lanes: Lanes,
     running: Vec<Running>,
-    /// Lanes of changes that were given up while copies into them were queued.
-    retiring: Vec<Lane>,
 }
 
 #[derive(Debug)]
@@ -40,7 +38,7 @@ impl Migrator {
         stream: Stream,
         lanes: Lanes,
     ) -> Self {
-        Self { weights, mode, spares, stream, lanes, running: Vec::new(), retiring: Vec::new() }
+        Self { weights, mode, spares, stream, lanes, running: Vec::new() }
     }
 
     /// Starts to bring what `layer` needs to go from `from` to `to`. The end comes out of
@@ -56,7 +54,6 @@ impl Migrator {
         from: &LayerPlacement,
         to: &LayerPlacement,
     ) -> Result<(), ExecutorError> {
-        self.collect_lanes();
         let plan = TransferPlan::new(from, to, &self.weights.topology);
         let (change, landings) = match self.mode {
             CommitMode::InPlace => {
@@ -85,7 +82,7 @@ impl Migrator {
                 Ok(())
             }
             Err(error) => {
-                self.retire(change);
+                self.give_up(change);
                 Err(error)
             }
         }
@@ -119,12 +116,11 @@ impl Migrator {
                 Ok(false) => self.running.push(running),
                 Ok(true) => ended.push((token, Ok(running.change))),
                 Err(error) => {
-                    self.retire(running.change);
+                    self.give_up(running.change);
                     ended.push((token, Err(error.into())));
                 }
             }
         }
-        self.collect_lanes();
         ended
     }
 
@@ -134,7 +130,7 @@ impl Migrator {
         match self.running.iter().position(|running| running.change.token == token) {
             Some(index) => {
                 let running = self.running.swap_remove(index);
-                self.retire(running.change);
+                self.give_up(running.change);
                 true
             }
             None => false,
@@ -146,17 +142,9 @@ impl Migrator {
         self.running.is_empty()
     }
 
-    fn retire(&mut self, change: PreparedChange) {
-        self.retiring.extend(change.lane);
-    }
-
-    /// Lanes of given-up changes are free again when nothing is queued any more. A stream that has
-    /// failed never says so; its lanes stay out of use.
-    fn collect_lanes(&mut self) {
-        if !self.retiring.is_empty() && matches!(self.stream.is_complete(), Ok(true)) {
-            for lane in self.retiring.drain(..) {
-                self.lanes.give_back(Some(lane));
-            }
-        }
+    /// Gives back what a change that came to nothing held, at once, though copies into its lane may
+    /// still be queued: whatever uses the lane next is queued behind them, on the same stream.
+    fn give_up(&self, change: PreparedChange) {
+        self.lanes.give_back(change.lane);
     }
 }

@@ -227,3 +227,25 @@ fn queue_read(rank: &Rank, layer: LayerId, slot: SlotId) -> PinnedMemory {
     rank.switcher.stream().download(&pinned, &memory).unwrap();
     pinned
 }
+
+#[test]
+fn a_change_that_is_given_up_makes_room_for_the_next_at_once() {
+    let shape = ModelShape::new(2, 8, 1).unwrap();
+    let topology = Topology::uniform(4, 3, 2).unwrap();
+    let options = ExecutorOptions { layers_in_flight: 1, ..options(CommitMode::InPlace) };
+    let mut cluster = Cluster::new(shape, topology, options);
+    for round in 1..=40 {
+        let layer = LayerId(0);
+        let from = cluster.placement.layer(layer).clone();
+        let dropped = cluster.layer_placement(layer, &random_table(8, 12, round), 1);
+        for rank in &mut cluster.ranks {
+            // Its copies are still queued when the next change takes its lane.
+            rank.migrator.begin(1_000 + round, layer, &from, &dropped).unwrap();
+            assert!(rank.migrator.abort(1_000 + round));
+        }
+        let to = cluster.layer_placement(LayerId(1), &random_table(8, 12, 100 + round), round);
+        cluster.change(LayerId(1), &to).unwrap();
+        cluster.verify();
+    }
+    cluster.end();
+}
