@@ -36,21 +36,14 @@ impl Failure {
             .map(|line| line.strip_prefix("error: ").unwrap_or(line))
             .collect();
         let mut message = lines.join("; ").replace(":;", ":");
-        let number = |message: &str, allowed: &str| {
-            let start = message.split(": ").next().unwrap_or_default();
-            format!("{start}; allowed: a whole number {allowed}")
-        };
-        if message.contains("invalid digit found in string") {
-            message = number(&message, "of at least 0");
-        } else if message.contains("0..=4294967295") {
-            message = number(&message, "from 0 to 4294967295");
+        // What the value's type said comes last; the value before it may hold any text.
+        if let Some((start, said)) = message.rsplit_once("': ")
+            && let Some(allowed) = allowed_instead(said)
+        {
+            message = format!("{start}'; allowed: {allowed}");
         }
-        for (theirs, ours) in [
-            (": invalid float literal", "; allowed: a number"),
-            ("[possible values: ", "allowed: "),
-            ("]", ""),
-        ] {
-            message = message.replace(theirs, ours);
+        if let Some((start, values)) = message.rsplit_once("[possible values: ") {
+            message = format!("{start}allowed: {}", values.trim_end_matches(']'));
         }
         Self::Message(format!("{message}; see eplb --help"))
     }
@@ -65,6 +58,21 @@ impl Failure {
                 ExitCode::from(STATUS)
             }
         }
+    }
+}
+
+/// What is allowed where a number can't be read, by the words of Rust's number types.
+fn allowed_instead(said: &str) -> Option<&'static str> {
+    match said {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            Some("a whole number of at least 0")
+        }
+        "number too large to fit in target type" => Some("at most 18446744073709551615"),
+        "invalid float literal" | "cannot parse float from empty string" => Some("a number"),
+        _ if said.ends_with("is not in 0..=4294967295") => {
+            Some("a whole number from 0 to 4294967295")
+        }
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::arguments::{PlacementForm, PlanArguments};
 use crate::failure::Failure;
 use crate::numbers::{balancedness, grouped};
-use crate::output::{check_folder, write_whole};
+use crate::output::{check_target, write_whole};
 use crate::topology::{check_room, topology};
 
 /// Layers that the table for people shows: the worst ones.
@@ -51,7 +51,7 @@ struct Figures {
 
 pub(crate) fn plan(arguments: &PlanArguments, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     if let Some(path) = &arguments.output {
-        check_folder(path)?;
+        check_target(path)?;
     }
     let policy =
         by_name(&arguments.policy).map_err(|error| Failure::new(format!("--policy: {error}")))?;

@@ -6,31 +6,36 @@ use std::sync::Arc;
 
 use eplb::device::Backend;
 use eplb_host::HostBackend;
-use eplb_sim::{Progress, RunInput, RunReport, Trace};
+use eplb_sim::{Progress, RunError, RunInput, RunReport, Trace};
 
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
-use crate::output::{check_folder, write_whole};
+use crate::output::{check_target, write_whole};
 use crate::page;
 use crate::progress::StepProgress;
-use crate::run_config::configure;
+use crate::run_config::{configure, of_flag_or_file};
 use crate::run_text;
 
 /// Exit status of a run that ended, and whose bytes or outputs were not as they must be.
 const UNVERIFIED: u8 = 1;
 
 pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    let (config, settings) = configure(arguments)?;
+    let (config, settings, flags) = configure(arguments)?;
     if let Some(path) = &arguments.html {
-        check_folder(path)?;
+        check_target(path)?;
     }
     let mut trace = Trace::read(&settings.trace).map_err(Failure::new)?;
     let available = trace.windows.len();
     if settings.windows > available {
         let (windows, path) = (settings.windows, settings.trace.display());
         let allowed = format!("allowed: 0 to {available}, the windows of {path}");
-        let key = if arguments.windows.is_some() { "--windows" } else { "run.windows" };
-        return Err(Failure::new(format!("{key} {windows} is not allowed; {allowed}")));
+        return Err(match arguments.windows {
+            Some(_) => Failure::new(format!("--windows {windows} is not allowed; {allowed}")),
+            None => {
+                let error = format!("run.windows = {windows} is not allowed; {allowed}");
+                Failure::of_file(&arguments.config, error)
+            }
+        });
     }
     if settings.windows > 0 {
         trace.windows.truncate(settings.windows);
@@ -40,7 +45,10 @@ pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitC
     let input = RunInput { config: &config, settings: &settings, trace: &trace };
     let report = eplb_sim::run(&input, &backend, &mut |step| show(&progress, step));
     progress.end();
-    let report = report.map_err(|error| Failure::of_file(&arguments.config, error))?;
+    let report = report.map_err(|error| match error {
+        RunError::Config(error) => of_flag_or_file(error, &flags, &arguments.config),
+        error => Failure::of_file(&arguments.config, error),
+    })?;
 
     if let Some(path) = &arguments.html {
         write_whole(path, &page::render(&report))?;

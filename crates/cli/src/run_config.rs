@@ -9,7 +9,7 @@ use crate::arguments::RunArguments;
 use crate::failure::Failure;
 
 /// Reads the configuration file and puts the flags over it. Errors name the flag or the file.
-pub(crate) fn configure(arguments: &RunArguments) -> Result<(Config, RunSettings), Failure> {
+pub(crate) fn configure(arguments: &RunArguments) -> Result<(Config, RunSettings, Flags), Failure> {
     let mut config = Config::read_unchecked(&arguments.config).map_err(Failure::new)?;
     let flags = override_with(&mut config, arguments);
     config.check().map_err(|error| of_flag_or_file(error, &flags, &arguments.config))?;
@@ -25,11 +25,11 @@ pub(crate) fn configure(arguments: &RunArguments) -> Result<(Config, RunSettings
         let error = "[run] names no trace; give run.trace or --trace";
         return Err(Failure::of_file(&arguments.config, error));
     }
-    Ok((config, settings))
+    Ok((config, settings, flags))
 }
 
 /// Each flag that is set: its name, and the key that it overrides.
-type Flags = Vec<(&'static str, &'static str)>;
+pub(crate) type Flags = Vec<(&'static str, &'static str)>;
 
 fn override_with(config: &mut Config, arguments: &RunArguments) -> Flags {
     let mut flags = Flags::new();
@@ -73,7 +73,8 @@ fn override_with(config: &mut Config, arguments: &RunArguments) -> Flags {
     flags
 }
 
-fn of_flag_or_file(error: ConfigError, flags: &Flags, file: &Path) -> Failure {
+/// An error of the configuration, told by the flag that set the value or else by the file.
+pub(crate) fn of_flag_or_file(error: ConfigError, flags: &Flags, file: &Path) -> Failure {
     if let ConfigError::Value { key, value, allowed, .. } = &error
         && let Some((flag, _)) = flags.iter().find(|(_, overridden)| overridden == key)
     {

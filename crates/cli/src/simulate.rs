@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets};
-use eplb::core::{ModelShape, Placement};
+use eplb::core::{ModelShape, Placement, Topology};
 use eplb::policy::by_name;
 use eplb_sim::{PolicyScore, Replay, Score, Trace};
 use serde::Serialize;
@@ -53,6 +53,7 @@ pub(crate) fn simulate(
     let topology = topology(arguments.ranks, arguments.slots, arguments.nodes)?;
     let trace = read_trace(arguments)?;
     check_room(arguments.slots, trace.shape.experts(), &arguments.trace)?;
+    check_bytes(arguments.expert_bytes, &trace, &topology)?;
     let start = Placement::initial(trace.shape, &topology).map_err(Failure::new)?;
     let watch = Instant::now();
     let replay = Replay {
@@ -113,6 +114,17 @@ fn read_trace(arguments: &SimulateArguments) -> Result<Trace, Failure> {
         return Err(Failure::new(format!("{path}: it has {available} window; {needed}")));
     }
     Ok(trace)
+}
+
+/// Whether the bytes of all slots, moved at every window, can be counted.
+fn check_bytes(expert_bytes: u64, trace: &Trace, topology: &Topology) -> Result<(), Failure> {
+    let slots = (trace.windows.len() * trace.shape.layers() * topology.slots()) as u64;
+    let most = u64::MAX / slots;
+    if expert_bytes <= most {
+        return Ok(());
+    }
+    let allowed = format!("allowed: at most {most}, as a replay may move {slots} slots");
+    Err(Failure::new(format!("--expert-bytes {expert_bytes} is not allowed; {allowed}")))
 }
 
 fn text(report: &SimulateReport) -> String {

@@ -56,7 +56,13 @@ fn a_plan_is_read_back_as_the_present_placement() {
     let folder = tempfile::tempdir().unwrap();
     let load = folder.path().join("load.json");
     std::fs::write(&load, "[[90, 10, 20, 30, 40, 10, 10, 10], [1, 2, 3, 4, 5, 6, 7, 80]]").unwrap();
-    for (policy, form) in [("deepseek", "sglang"), ("xllm", "vllm-ascend"), ("static", "sglang")] {
+    for (policy, form) in [
+        ("deepseek", "sglang"),
+        ("deepseek", "vllm-ascend"),
+        ("xllm", "vllm-ascend"),
+        ("robust", "sglang"),
+        ("static", "sglang"),
+    ] {
         let file = folder.path().join(form);
         let file = file.to_str().unwrap();
         let first = plan(&load, &["--policy", policy, "--output", file, "--format", form]);
@@ -79,7 +85,7 @@ fn a_plan_is_read_back_as_the_present_placement() {
 #[test]
 fn recorded_windows_are_planned_together() {
     let load = "plan --load configs/traces/qwen3like_steady_w24.npz --ranks 16 --slots 144";
-    for policy in ["deepseek", "xllm"] {
+    for policy in ["deepseek", "xllm", "robust"] {
         let report = json(&line(&format!("{load} --policy {policy} --json")));
         assert_eq!(report["physical_to_logical_map"].as_array().unwrap().len(), 14);
         let counts = report["logical_replica_count"][0].as_array().unwrap();
@@ -89,4 +95,31 @@ fn recorded_windows_are_planned_together() {
     let text = printed(&line(load));
     assert!(text.contains("the 12 worst of 14 layers"), "{text}");
     assert!(text.contains("policy deepseek: balancedness 0."), "{text}");
+}
+
+/// A `.npy` file of 8-byte integers.
+fn npy(shape: &str, counts: &[i64]) -> Vec<u8> {
+    let dictionary = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}");
+    let header = format!("{dictionary:<117}\n");
+    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+    let data: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
+    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &data].concat()
+}
+
+#[test]
+fn a_load_means_the_same_in_each_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("two.json"), "[[90, 10, 20, 30, 40, 10, 10, 10]]").unwrap();
+    std::fs::write(path("two.npy"), npy("(1, 8)", &[90, 10, 20, 30, 40, 10, 10, 10])).unwrap();
+    // The same load in two windows.
+    let windows = "[[[80, 10, 10, 20, 20, 5, 5, 5]], [[10, 0, 10, 10, 20, 5, 5, 5]]]";
+    std::fs::write(path("three.json"), windows).unwrap();
+    let counts = [80, 10, 10, 20, 20, 5, 5, 5, 10, 0, 10, 10, 20, 5, 5, 5];
+    std::fs::write(path("three.npy"), npy("(2, 1, 8)", &counts)).unwrap();
+    let plans: Vec<_> = ["two.json", "two.npy", "three.json", "three.npy"]
+        .map(|name| plan(&path(name), &["--policy", "deepseek"])["physical_to_logical_map"].clone())
+        .into();
+    assert!(plans.iter().all(|map| map == &plans[0]), "{plans:?}");
+    assert_eq!(plans[0].as_array().unwrap().len(), 1);
 }

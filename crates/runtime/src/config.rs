@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use eplb_core::{ModelShape, Topology};
+use eplb_core::{ModelShape, Topology, TopologyError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -300,18 +300,27 @@ impl Config {
     fn syntax_error(text: &str, origin: &str, error: &toml::de::Error) -> ConfigError {
         let start = error.span().map(|span| span.start.min(text.len()));
         let line = start.map(|start| text[..start].matches('\n').count() + 1);
-        let key = line.and_then(|line| Self::key_of_line(text, line));
-        let message = readable(&error.message().replace('\n', "; "));
+        let (key, value) = line.and_then(|line| Self::pair_of_line(text, line)).unzip();
+        let message = match value {
+            Some("") => "the value is missing".to_owned(),
+            Some(value) if error.message() == "wanted string or table" => {
+                format!("invalid type: {value}, allowed: a text in quotes")
+            }
+            _ => readable(&error.message().replace('\n', "; ")),
+        };
         ConfigError::Syntax { origin: origin.to_owned(), line, key, message }
     }
 
-    /// The key on a line (counted from 1), with the section that the line is in.
-    fn key_of_line(text: &str, line: usize) -> Option<String> {
-        let (key, _) = text.lines().nth(line - 1)?.split_once('=')?;
+    /// The key on a line (counted from 1), with the section that the line is in, and its value.
+    fn pair_of_line(text: &str, line: usize) -> Option<(String, &str)> {
+        let (key, value) = text.lines().nth(line - 1)?.split_once('=')?;
+        if key.trim().is_empty() {
+            return None;
+        }
         let above = text.lines().take(line).filter_map(|line| line.trim().strip_prefix('['));
         let section = above.filter_map(|line| line.split(']').next()).last();
         let section = section.map_or(String::new(), |section| format!("{section}."));
-        Some(section + key.trim())
+        Some((section + key.trim(), value.trim()))
     }
 
     /// Whether every value is one that is allowed.
@@ -365,7 +374,21 @@ impl Config {
     pub fn topology(&self, experts: u32) -> Result<Topology, ConfigError> {
         let slots = self.slots_per_rank(experts);
         Topology::uniform(self.ep_size, slots, self.cluster.nodes)
-            .map_err(|error| value("ep_size", self.ep_size, error.to_string()))
+            .map_err(|error| self.topology_error(experts, &error))
+    }
+
+    /// Too many slots are named by the redundant experts, where fewer of them would do.
+    fn topology_error(&self, experts: u32, error: &TopologyError) -> ConfigError {
+        let ranks = self.ep_size.max(1);
+        let most_of_rank = Topology::MOST_SLOTS / u64::from(ranks);
+        match most_of_rank.checked_sub(experts.div_ceil(ranks).into()) {
+            Some(most) if matches!(error, TopologyError::TooLarge { .. }) => {
+                let allowed =
+                    format!("at most {most} with ep_size = {ranks} and {experts} experts");
+                value("redundant_experts_num", self.redundant_experts_num, allowed)
+            }
+            _ => value("ep_size", self.ep_size, error.to_string()),
+        }
     }
 }
 
@@ -398,6 +421,14 @@ fn readable(message: &str) -> String {
         ("expected f64", "allowed: a number"),
         ("expected a boolean", "allowed: true or false"),
         ("expected a string", "allowed: a text in quotes"),
+        ("expected struct ModelSection", "allowed: a section [model]"),
+        ("expected struct ClusterSection", "allowed: a section [cluster]"),
+        ("expected struct PolicySection", "allowed: a section [policy]"),
+        ("expected struct ManagerSection", "allowed: a section [manager]"),
+        ("expected struct ExecutorSection", "allowed: a section [executor]"),
+        ("expected a map", "allowed: a section [run]"),
+        ("` as i128, expected any valid TOML value", "`, allowed: at most 9223372036854775807"),
+        ("` as i128", "`"),
     ] {
         message = message.replace(name, words);
     }

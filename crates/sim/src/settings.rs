@@ -35,8 +35,10 @@ pub struct RunSettings {
 #[non_exhaustive]
 pub enum SettingsError {
     /// An unknown key, or a value of another type.
-    #[error("[run]: {message}")]
+    #[error("{key}: {message}")]
     Syntax {
+        /// The key with its section, or the section alone.
+        key: String,
         /// What is wrong.
         message: String,
     },
@@ -73,12 +75,8 @@ impl RunSettings {
     /// # Errors
     /// An unknown key, a value of another type, or one that is not allowed.
     pub fn from_table(table: &toml::Table) -> Result<Self, SettingsError> {
-        let settings: Self = table.clone().try_into().map_err(|error: toml::de::Error| {
-            let message = error.to_string().trim().replace('\n', "; ");
-            let message =
-                message.replace("expected usize", "allowed: a whole number of at least 0");
-            SettingsError::Syntax { message }
-        })?;
+        let settings: Self =
+            table.clone().try_into().map_err(|error| SettingsError::syntax(&error))?;
         settings.check()?;
         Ok(settings)
     }
@@ -97,6 +95,27 @@ impl RunSettings {
     /// The sizes of the experts.
     pub(crate) fn dimensions(&self) -> Result<ExpertDimensions, ExpertError> {
         ExpertDimensions::new(self.hidden, self.intermediate)
+    }
+}
+
+impl SettingsError {
+    /// With Rust's names of types in words.
+    fn syntax(error: &toml::de::Error) -> Self {
+        let text = error.to_string();
+        // The place is on a line of its own: in `key`.
+        let place = text.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
+        let key = place.map_or("[run]".to_owned(), |key| format!("run.{key}"));
+        let mut message = error.message().trim().replace('\n', "; ");
+        for (name, words) in [
+            ("expected usize", "allowed: a whole number of at least 0"),
+            ("expected u64", "allowed: a whole number of at least 0"),
+            ("expected f64", "allowed: a number"),
+            ("expected a boolean", "allowed: true or false"),
+            ("expected path string", "allowed: a text in quotes"),
+        ] {
+            message = message.replace(name, words);
+        }
+        Self::Syntax { key, message }
     }
 }
 

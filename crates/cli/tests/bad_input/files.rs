@@ -127,3 +127,27 @@ fn missing_files_are_refused() {
     let run = ["run", "--trace", path].map(str::to_owned);
     assert_refused(folder.path(), &run, "{dir}/missing.npy: cannot be read: …");
 }
+
+/// A `.npy` file of shape [1, 4].
+fn npy(descr: &str, data: &[u8]) -> Vec<u8> {
+    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1, 4), }}");
+    let header = format!("{dictionary:<117}\n");
+    let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
+}
+
+#[test]
+fn arrays_of_other_types_are_refused() {
+    let types = "allowed are integers of 1, 2, 4 or 8 bytes, float32 and float64";
+    let expected = format!("{{dir}}/c.npy: the array has values of type \"<c8\", {types}");
+    plan("c.npy", &npy("<c8", &[0; 32]), &expected);
+    let expected = format!("{{dir}}/u.npy: the array has values of type \"<U1\", {types}");
+    plan("u.npy", &npy("<U1", &[0; 16]), &expected);
+    let expected = "{dir}/o.npy: the array holds pickled Python objects, which are not read; save it as an integer array";
+    plan("o.npy", &npy("|O", &[0; 32]), expected);
+    let negative = [1i32, 2, -3, 4].map(i32::to_le_bytes).concat();
+    let expected = "{dir}/n.npy: the array at [0, 2] is -3, allowed are whole numbers from 0 to 72057594037927936";
+    plan("n.npy", &npy("<i4", &negative), expected);
+    let expected = "{dir}/s.npy: the array ends after 3 of 4 values, the file is truncated";
+    plan("s.npy", &npy("<i4", &[1; 12]), expected);
+}

@@ -190,6 +190,63 @@ const CASES: &[(&str, &str)] = &[
         "simulate Q --ranks 16 --slots 144 --expert-bytes -1",
         "invalid value '-1' for '--expert-bytes <BYTES>'; allowed: a whole number of at least 0; see eplb --help",
     ),
+    (
+        "run --redundant_experts_num=4096",
+        "--redundant_experts_num 4096 is not allowed; allowed: at most 4079 with ep_size = 16 and 256 experts",
+    ),
+    (
+        "run --eplb_update_interval=99999999999999999999",
+        "invalid value '99999999999999999999' for '--eplb_update_interval <SECONDS>'; allowed: at most 18446744073709551615; see eplb --help",
+    ),
+    (
+        "run --eplb_update_interval=2000000000",
+        "--eplb_update_interval 2000000000 is not allowed; allowed: 0 to 1000000000",
+    ),
+    (
+        "run --eplb_update_threshold=",
+        "invalid value '' for '--eplb_update_threshold <X>'; allowed: a number; see eplb --help",
+    ),
+    (
+        "run --ep_size=",
+        "invalid value '' for '--ep_size <N>'; allowed: a whole number of at least 0; see eplb --help",
+    ),
+    (
+        "run --ep_size=a]",
+        "invalid value 'a]' for '--ep_size <N>'; allowed: a whole number of at least 0; see eplb --help",
+    ),
+    (
+        "run --ep_size 16 --ep_size 8",
+        "the argument '--ep_size <N>' cannot be used multiple times; see eplb --help",
+    ),
+    ("run --nodes 32", "--nodes 32 is not allowed; allowed: 1 to 16"),
+    (
+        "run --config configs/kimi_k2_ep64.toml",
+        "configs/kimi_k2_ep64.toml: [run] names no trace; give run.trace or --trace",
+    ),
+    (
+        "run --config configs/kimi_k2_ep64.toml --trace Q",
+        "configs/kimi_k2_ep64.toml: model.layers = 60 in the configuration, but the trace has 14",
+    ),
+    (
+        "--windows 2 plan",
+        "the subcommand 'plan' cannot be used with '--windows <N>'; see eplb --help",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 65552",
+        "--ranks 16 --slots 65552 --nodes 1: 16 ranks with 65552 slots in all, allowed are 16384 and 65535",
+    ),
+    (
+        "plan --load Q --ranks 16 --slots 144 --groups 0",
+        "--groups 0: groups is 0, allowed is 1 to 128",
+    ),
+    (
+        "simulate missing.npz --ranks 16 --slots 144",
+        "missing.npz: cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --windows 3 --expert-bytes 18446744073709551615",
+        "--expert-bytes 18446744073709551615 is not allowed; allowed: at most 3050056890494304, as a replay may move 6048 slots",
+    ),
 ];
 
 #[test]
@@ -199,5 +256,5 @@ fn command_lines_are_refused() {
         let arguments = words(&line.replace('Q', LOAD));
         assert_refused(folder.path(), &arguments, expected);
     }
-    assert!(CASES.len() >= 30);
+    assert!(CASES.len() >= 60);
 }

@@ -8,6 +8,7 @@ mod flags;
 mod placements;
 #[path = "../program/mod.rs"]
 mod program;
+mod targets;
 
 use std::path::Path;
 
