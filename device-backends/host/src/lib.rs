@@ -47,6 +47,7 @@ mod error;
 mod event;
 mod gate;
 mod hub;
+mod imports;
 mod memory;
 mod peer;
 mod round;

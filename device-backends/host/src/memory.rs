@@ -10,6 +10,7 @@ use eplb_device::{DeviceError, ErrorKind, Result};
 
 use crate::error::invalid;
 use crate::gate::lock;
+use crate::imports::{Imports, Shared};
 
 /// Alignment of all allocations: a page, as vendors want it for exports.
 pub(crate) const ALIGNMENT: usize = 4096;
@@ -32,6 +33,8 @@ pub(crate) struct Block {
     layout: Layout,
     /// Queued work that names it.
     uses: AtomicUsize,
+    /// Exports and imports of it.
+    shares: AtomicUsize,
     totals: Arc<Totals>,
 }
 
@@ -52,27 +55,50 @@ impl Drop for Block {
     }
 }
 
-/// A use by queued work: keeps the bytes, and tells a premature free. Borrowed memory has no block.
+/// A use of a block: keeps the bytes, and tells a premature free. Borrowed memory has no block.
 #[derive(Debug)]
-pub(crate) struct Use(Option<Arc<Block>>);
+pub(crate) struct Use(Option<(Arc<Block>, Counter)>);
+
+/// The counter of a block that a use is counted in.
+type Counter = fn(&Block) -> &AtomicUsize;
 
 impl Use {
-    fn of(block: &Arc<Block>) -> Self {
-        block.uses.fetch_add(1, Ordering::SeqCst);
-        Self(Some(Arc::clone(block)))
+    /// Of memory that is the engine's.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// By queued work.
+    fn by_work(block: &Arc<Block>) -> Self {
+        Self::counted(block, |block| &block.uses)
+    }
+
+    /// By an export or an import.
+    fn by_sharing(block: &Arc<Block>) -> Self {
+        Self::counted(block, |block| &block.shares)
+    }
+
+    fn counted(block: &Arc<Block>, counter: Counter) -> Self {
+        counter(block).fetch_add(1, Ordering::SeqCst);
+        Self(Some((Arc::clone(block), counter)))
+    }
+
+    /// Another use of the same memory, by queued work.
+    fn and_by_work(&self) -> Self {
+        self.0.as_ref().map_or(Self(None), |(block, _)| Self::by_work(block))
     }
 }
 
 impl Clone for Use {
     fn clone(&self) -> Self {
-        self.0.as_ref().map_or(Self(None), Self::of)
+        self.0.as_ref().map_or(Self(None), |(block, counter)| Self::counted(block, *counter))
     }
 }
 
 impl Drop for Use {
     fn drop(&mut self) {
-        if let Some(block) = &self.0 {
-            block.uses.fetch_sub(1, Ordering::SeqCst);
+        if let Some((block, counter)) = &self.0 {
+            counter(block).fetch_sub(1, Ordering::SeqCst);
         }
     }
 }
@@ -85,22 +111,12 @@ struct Lent {
     place: Place,
 }
 
-/// A range that another device imported; the block, if it is not the engine's, stays meanwhile.
-#[derive(Clone, Debug)]
-pub(crate) struct Imported {
-    pub(crate) export: u64,
-    pub(crate) start: usize,
-    pub(crate) bytes: usize,
-    pub(crate) block: Option<Arc<Block>>,
-}
-
 #[derive(Debug, Default)]
 struct Tables {
     blocks: BTreeMap<usize, Arc<Block>>,
     lent: Vec<Lent>,
-    exports: HashMap<u64, Imported>,
-    /// By importing device.
-    imports: Vec<(u32, Imported)>,
+    exports: HashMap<u64, Shared>,
+    imports: Imports,
     last_export: u64,
     used: HashMap<u32, u64>,
 }
@@ -173,6 +189,7 @@ impl Memory {
             place,
             layout,
             uses: AtomicUsize::new(0),
+            shares: AtomicUsize::new(0),
             totals: Arc::clone(&self.totals),
         };
         tables.blocks.insert(start, Arc::new(block));
@@ -199,10 +216,7 @@ impl Memory {
             return Ok(());
         };
         release_quota(&mut tables, block.place, block.bytes);
-        let exported = tables.exports.values();
-        let imported = tables.imports.iter().map(|(_, imported)| imported);
-        let shared = exported.chain(imported).any(|shared| is_of(shared, &block));
-        if shared {
+        if block.shares.load(Ordering::SeqCst) > 0 {
             return Err(invalid(
                 operation,
                 "the memory is still exported or imported; it is kept until that ends",
@@ -270,20 +284,17 @@ impl Memory {
             && block.place == place
             && contains(block.start, block.bytes, start, bytes)
         {
-            return Ok(Use::of(block));
+            return Ok(Use::by_work(block));
         }
         let lent =
             |lent: &Lent| lent.place == place && contains(lent.start, lent.bytes, start, bytes);
         if tables.lent.iter().any(lent) {
             return Ok(Use(None));
         }
-        if let Access::OwnOrImported(device) = access {
-            let imported = tables.imports.iter().find(|(importer, imported)| {
-                *importer == device && contains(imported.start, imported.bytes, start, bytes)
-            });
-            if let Some((_, imported)) = imported {
-                return Ok(imported.block.as_ref().map_or(Use(None), Use::of));
-            }
+        if let Access::OwnOrImported(device) = access
+            && let Some(imported) = tables.imports.find(device, start, bytes)
+        {
+            return Ok(imported.block.and_by_work());
         }
         Err(invalid(
             operation,
@@ -312,7 +323,8 @@ impl Memory {
         }
         tables.last_export += 1;
         let export = tables.last_export;
-        let exported = Imported { export, start: base.0, bytes, block };
+        let block = block.as_ref().map_or(Use::none(), Use::by_sharing);
+        let exported = Shared { export, start: base.0, bytes, block };
         tables.exports.insert(export, exported);
         Ok(export)
     }
@@ -322,8 +334,7 @@ impl Memory {
         if tables.exports.remove(&export).is_none() {
             return Err(invalid("withdraw", "the export was withdrawn before"));
         }
-        let mut imports = tables.imports.iter();
-        if imports.any(|(_, imported)| imported.export == export) {
+        if tables.imports.is_imported(export) {
             return Err(invalid(
                 "withdraw",
                 "the memory is still imported; importers close before the exporter withdraws",
@@ -338,21 +349,15 @@ impl Memory {
             return Err(invalid("import", "the export was withdrawn"));
         };
         let (start, bytes) = (exported.start, exported.bytes);
-        tables.imports.push((device, exported));
+        tables.imports.add(device, exported);
         Ok((Address(start), bytes))
     }
 
     pub(crate) fn close(&self, device: u32, export: u64, address: Address) -> Result<()> {
-        let mut tables = lock(&self.tables);
-        let index = tables.imports.iter().position(|(importer, imported)| {
-            (*importer, imported.export, imported.start) == (device, export, address.0)
-        });
-        match index {
-            Some(index) => {
-                tables.imports.swap_remove(index);
-                Ok(())
-            }
-            None => Err(invalid("close", "the import was closed before")),
+        if lock(&self.tables).imports.remove(device, export, address.0) {
+            Ok(())
+        } else {
+            Err(invalid("close", "the import was closed before"))
         }
     }
 }
@@ -372,9 +377,4 @@ fn block_at(tables: &Tables, start: usize) -> Option<&Arc<Block>> {
 
 fn contains(outer: usize, outer_bytes: usize, start: usize, bytes: usize) -> bool {
     start >= outer && start - outer <= outer_bytes && bytes <= outer_bytes - (start - outer)
-}
-
-fn is_of(shared: &Imported, block: &Arc<Block>) -> bool {
-    let of = shared.block.as_ref();
-    of.is_some_and(|of| Arc::ptr_eq(of, block))
 }
