@@ -106,7 +106,7 @@ impl Replay<'_> {
             fit: fit.score(),
             sent_experts: moved as f64 / rebalances,
             moved_slots: moved,
-            bytes_moved: moved * self.expert_bytes,
+            bytes_moved: moved.saturating_mul(self.expert_bytes),
             plan_ms: Quantiles::of(milliseconds),
         })
     }
