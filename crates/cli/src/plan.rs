@@ -7,7 +7,7 @@ use std::time::Instant;
 use comfy_table::{Table, presets};
 use eplb::core::formats::{PlacementMaps, parse_placement_json, sglang, vllm_ascend};
 use eplb::core::{ExpertId, ModelShape, Placement, Topology};
-use eplb::policy::{LayerPlan, PlanRequest, by_name};
+use eplb::policy::{Budget, LayerPlan, PlanRequest, by_name};
 use eplb_sim::LoadFile;
 use serde::Serialize;
 
@@ -69,6 +69,8 @@ pub(crate) fn plan(arguments: &PlanArguments, out: &mut dyn Write) -> Result<Exi
         windows: &load.windows,
         present: present.as_ref(),
         layers: &layers,
+        weights: &[],
+        budget: Budget::default(),
     };
     let started = Instant::now();
     let plans = eplb::policy::plan(policy.as_ref(), &request).map_err(Failure::new)?;

@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod balance;
 pub mod formats;
 mod ids;
@@ -29,7 +30,9 @@ mod placement;
 mod routing;
 mod shape;
 mod topology;
+mod transfer_plan;
 
+pub use account::{Account, Verdict};
 pub use balance::{Balancedness, layer_balancedness, mean_balancedness, moved_slots, rank_loads};
 pub use ids::{Epoch, ExpertId, LayerId, NodeId, RankId, SlotId, Step};
 pub use load::{ExpertLoad, LoadError};
@@ -37,3 +40,4 @@ pub use placement::{LayerPlacement, Placement, PlacementError};
 pub use routing::{Replica, RoutingError, RoutingTable, SHARE_ONE};
 pub use shape::{ModelShape, ShapeError};
 pub use topology::{NOMINAL_SPEED, RankSpec, Topology, TopologyError};
+pub use transfer_plan::{SlotChange, Source, TransferPlan};

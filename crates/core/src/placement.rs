@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Epoch, ExpertId, LayerId, ModelShape, RoutingTable, SlotId, Topology};
+use crate::{Epoch, ExpertId, LayerId, ModelShape, RoutingError, RoutingTable, SlotId, Topology};
 
-/// The placement of one layer: the logical expert of every slot, and its version.
+/// The placement of one layer: the logical expert of every slot, how each expert's tokens divide over
+/// its replicas, and its version.
 ///
 /// Every logical expert has at least one slot on a live rank. Slots of dead ranks hold an id too, so
 /// that slot numbers stay what they are, but count as no replica. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerPlacement {
     experts: Arc<[ExpertId]>,
+    /// By slot; `None` while all replicas of an expert take equal shares.
+    shares: Option<Arc<[u16]>>,
     epoch: Epoch,
 }
 
@@ -106,8 +109,31 @@ impl LayerPlacement {
             Some(expert) => {
                 Err(PlacementError::Unplaced { layer, expert: ExpertId::from_index(expert) })
             }
-            None => Ok(Self { experts: experts.into(), epoch }),
+            None => Ok(Self { experts: experts.into(), shares: None, epoch }),
         }
+    }
+
+    /// The same table with the share of its expert's tokens that each slot takes, in units of
+    /// 1/[`SHARE_ONE`](crate::SHARE_ONE). Slots of dead ranks take 0, whatever is given for them.
+    /// Shares that are just the even ones are not kept.
+    ///
+    /// # Errors
+    /// Shares for another number of slots, or live shares of an expert that don't add up to
+    /// [`SHARE_ONE`](crate::SHARE_ONE).
+    pub fn with_shares(&self, shares: &[u16], topology: &Topology) -> Result<Self, RoutingError> {
+        let routing = RoutingTable::with_shares(self, topology, shares)?;
+        let even = routing == RoutingTable::even(self, topology);
+        let mut by_slot = vec![0; shares.len()];
+        for (slot, &share) in routing.slots().iter().zip(routing.shares()) {
+            by_slot[slot.index()] = share;
+        }
+        let shares = (!even).then(|| by_slot.into());
+        Ok(Self { experts: Arc::clone(&self.experts), shares, epoch: self.epoch })
+    }
+
+    /// The shares given with [`LayerPlacement::with_shares`], by slot; `None` while they are even.
+    pub fn shares(&self) -> Option<&[u16]> {
+        self.shares.as_deref()
     }
 
     /// The logical expert of every slot.
@@ -125,9 +151,9 @@ impl LayerPlacement {
         self.epoch
     }
 
-    /// The same table under another version.
+    /// The same table and shares under another version.
     pub fn with_epoch(&self, epoch: Epoch) -> Self {
-        Self { experts: Arc::clone(&self.experts), epoch }
+        Self { epoch, ..self.clone() }
     }
 
     /// The live slots of one expert, in slot order.
@@ -142,6 +168,15 @@ impl LayerPlacement {
     /// The slots on live ranks, in order.
     pub fn live_slots<'a>(&'a self, topology: &'a Topology) -> impl Iterator<Item = SlotId> + 'a {
         (0..self.experts.len()).map(SlotId::from_index).filter(|&slot| topology.is_live_slot(slot))
+    }
+
+    /// The routing table of this placement, for the topology that it was made for. When a rank has died
+    /// since, the shares given no longer add up, and replicas share evenly.
+    pub fn routing(&self, topology: &Topology) -> RoutingTable {
+        let given = self.shares.as_ref();
+        given
+            .and_then(|shares| RoutingTable::with_shares(self, topology, shares).ok())
+            .unwrap_or_else(|| RoutingTable::even(self, topology))
     }
 
     /// The routing table that gives every replica of an expert an equal share.

@@ -126,3 +126,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_placement_keeps_its_shares_under_every_epoch() {
+    let (even, topology) = layer(&[0, 1, 0, 1], 2);
+    assert_eq!((even.shares(), even.routing(&topology)), (None, even.even_routing(&topology)));
+    let shares = [1, SHARE_ONE, SHARE_ONE - 1, 0];
+    let uneven = even.with_shares(&shares, &topology).unwrap().with_epoch(Epoch(9));
+    assert_eq!(uneven.shares(), Some(&shares[..]));
+    let routing = uneven.routing(&topology);
+    assert_eq!(
+        (routing.epoch(), routing.shares()),
+        (Epoch(9), &[1, SHARE_ONE - 1, SHARE_ONE, 0][..])
+    );
+    assert_ne!(uneven, even.with_epoch(Epoch(9)), "shares are part of what a placement is");
+
+    // Even shares are no shares of their own, and wrong ones change nothing.
+    let by_slot = [SHARE_ONE / 2 + 1, SHARE_ONE / 2 + 1, SHARE_ONE / 2, SHARE_ONE / 2];
+    assert_eq!(uneven.with_shares(&by_slot, &topology).unwrap().shares(), None);
+    assert!(uneven.with_shares(&[0; 4], &topology).is_err());
+
+    // With a rank gone the shares no longer add up.
+    let dead = topology.without(RankId(1)).unwrap();
+    assert_eq!(uneven.routing(&dead), uneven.even_routing(&dead));
+}

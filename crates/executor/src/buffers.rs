@@ -1,8 +1,6 @@
 //! Which buffer of a rank's memory holds the bytes of which slot.
 
-use eplb_core::{RankId, SlotId, Topology};
-
-use crate::transfer_plan::{SlotChange, Source, TransferPlan};
+use eplb_core::{RankId, SlotChange, SlotId, Source, Topology, TransferPlan};
 
 /// For one layer and all ranks: the buffer that holds each slot.
 ///

@@ -1,12 +1,12 @@
 //! One layer's change on one rank, from its copies to its end.
 
-use eplb_core::{Epoch, LayerId, SlotId};
+use eplb_core::{Epoch, LayerId, SlotId, Source, TransferPlan};
 use eplb_device::{Memory, MemoryCopy};
 
 use crate::manifest::packed_offsets;
 use crate::staging::Lane;
 use crate::weights::Weights;
-use crate::{BufferTable, ExecutorError, Landing, Source, TransferPlan};
+use crate::{BufferTable, ExecutorError, Landing};
 
 /// What a change moved on this rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl PreparedChange {
 
     fn figures_of(plan: &TransferPlan, layer: LayerId, weights: &Weights) -> ChangeFigures {
         let changes = plan.changes(weights.rank);
-        let remote = |change: &&crate::SlotChange| matches!(change.source, Source::Remote(_));
+        let remote = |change: &&eplb_core::SlotChange| matches!(change.source, Source::Remote(_));
         let received = changes.iter().filter(remote).count() as u64;
         ChangeFigures {
             changed_slots: changes.len() as u64,

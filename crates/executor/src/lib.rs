@@ -12,7 +12,7 @@
 //! polled, and deadlines are the manager's.
 //!
 //! Weights are opaque bytes described by a [`WeightManifest`]; which copies a change takes is decided
-//! by the [`TransferPlan`], the same on all ranks.
+//! by the [`eplb_core::TransferPlan`], the same on all ranks.
 //!
 //! What this crate is not: it decides nothing (that is the manager's), and it knows no vendor.
 
@@ -27,7 +27,6 @@ mod manifest;
 mod migrator;
 mod staging;
 mod switcher;
-mod transfer_plan;
 mod weights;
 
 pub use buffers::{BufferTable, Landing, TooFewSpares};
@@ -38,4 +37,3 @@ pub use executor::{CommitMode, Executor, ExecutorOptions};
 pub use manifest::{SlotTensor, WeightManifest};
 pub use migrator::Migrator;
 pub use switcher::{Switched, Switcher};
-pub use transfer_plan::{SlotChange, Source, TransferPlan};

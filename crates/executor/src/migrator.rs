@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use eplb_core::{LayerId, LayerPlacement};
+use eplb_core::{LayerId, LayerPlacement, TransferPlan};
 use eplb_device::{Event, Stream};
 
 use crate::executor::CommitMode;
 use crate::staging::Lanes;
 use crate::weights::Weights;
-use crate::{ExecutorError, PreparedChange, TooFewSpares, TransferPlan};
+use crate::{ExecutorError, PreparedChange, TooFewSpares};
 
 /// Brings the weights of new placements to this rank, on a stream of its own. Belongs to one thread.
 ///

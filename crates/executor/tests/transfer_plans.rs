@@ -1,8 +1,10 @@
 //! Transfer plans and buffer tables, on random placements.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
-use eplb_core::{Epoch, ExpertId, LayerId, LayerPlacement, ModelShape, SlotId, Topology};
-use eplb_executor::{BufferTable, Source, TransferPlan};
+use eplb_core::{
+    Epoch, ExpertId, LayerId, LayerPlacement, ModelShape, SlotId, Source, Topology, TransferPlan,
+};
+use eplb_executor::BufferTable;
 use proptest::prelude::*;
 
 const EXPERTS: u32 = 12;

@@ -2,43 +2,54 @@
 
 use eplb_core::{ExpertId, Topology};
 
-/// Reorders `table` within each rank so that an expert which the rank keeps stays in a slot that held
-/// it, and nothing is copied from slot to slot on one rank. Dead ranks' slots keep what they held.
-/// What no slot held goes, in the table's order, into the slots that are left.
+use crate::Proposal;
+
+/// Reorders a proposal within each rank so that an expert which the rank keeps stays in a slot that
+/// held it, and nothing is copied from slot to slot on one rank; shares go with their slots. Dead
+/// ranks' slots keep what they held. What no slot held goes, in the table's order, into the slots that
+/// are left.
 ///
-/// Both tables have an entry for every slot of the topology.
-pub(crate) fn align(table: &mut [ExpertId], present: &[ExpertId], topology: &Topology) {
+/// Table, shares and `present` have an entry for every slot of the topology.
+pub(crate) fn align(proposal: &mut Proposal, present: &[ExpertId], topology: &Topology) {
     for rank in topology.rank_ids() {
         let slots = topology.slots_of(rank);
-        let (table, present) = (&mut table[slots.clone()], &present[slots]);
-        if topology.is_alive(rank) {
-            align_rank(table, present);
-        } else {
+        let (table, present) = (&mut proposal.table[slots.clone()], &present[slots.clone()]);
+        if !topology.is_alive(rank) {
             table.copy_from_slice(present);
+            continue;
+        }
+        let entries = aligned_entries(table, present);
+        let planned = table.to_vec();
+        for (expert, &entry) in table.iter_mut().zip(&entries) {
+            *expert = planned[entry];
+        }
+        if let Some(shares) = &mut proposal.shares {
+            let planned = shares[slots.clone()].to_vec();
+            for (share, &entry) in shares[slots].iter_mut().zip(&entries) {
+                *share = planned[entry];
+            }
         }
     }
 }
 
-fn align_rank(table: &mut [ExpertId], present: &[ExpertId]) {
-    let planned = table.to_vec();
+/// For each slot of a rank the entry of `planned` that goes there.
+fn aligned_entries(planned: &[ExpertId], present: &[ExpertId]) -> Vec<usize> {
     // Planned entries by expert, first entry first, each to be used once.
     let mut order: Vec<usize> = (0..planned.len()).collect();
     order.sort_by_key(|&entry| planned[entry]);
     let mut used = vec![false; planned.len()];
-    let mut stays = vec![false; planned.len()];
+    let mut entries: Vec<Option<usize>> = vec![None; planned.len()];
     for (slot, &expert) in present.iter().enumerate() {
         let first = order.partition_point(|&entry| planned[entry] < expert);
         let same = order[first..].iter().take_while(|&&entry| planned[entry] == expert);
         if let Some(&entry) = same.into_iter().find(|&&entry| !used[entry]) {
             used[entry] = true;
-            stays[slot] = true;
-            table[slot] = expert;
+            entries[slot] = Some(entry);
         }
     }
-    let left = (0..planned.len()).filter(|&entry| !used[entry]);
-    for (slot, entry) in (0..planned.len()).filter(|&slot| !stays[slot]).zip(left) {
-        table[slot] = planned[entry];
-    }
+    // As many entries are left as slots.
+    let mut left = (0..planned.len()).filter(|&entry| !used[entry]);
+    entries.iter().filter_map(|entry| entry.or_else(|| left.next())).collect()
 }
 
 #[cfg(test)]
@@ -51,9 +62,16 @@ mod tests {
     }
 
     fn aligned(table: &[u32], present: &[u32], topology: &Topology) -> Vec<ExpertId> {
-        let mut table = ids(table);
-        align(&mut table, &ids(present), topology);
-        table
+        let shares = Some(table.iter().map(|&expert| expert as u16).collect());
+        let mut proposal = Proposal { shares, ..Proposal::of_table(ids(table)) };
+        align(&mut proposal, &ids(present), topology);
+        let shares = proposal.shares.unwrap();
+        for rank in topology.live_ranks() {
+            for slot in topology.slots_of(rank) {
+                assert_eq!(proposal.table[slot], ExpertId(shares[slot].into()), "shares go along");
+            }
+        }
+        proposal.table
     }
 
     #[test]

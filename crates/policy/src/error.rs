@@ -1,6 +1,6 @@
 //! Why there is no plan.
 
-use eplb_core::{LayerId, LoadError, PlacementError, ShapeError};
+use eplb_core::{LayerId, LoadError, PlacementError, RoutingError, ShapeError};
 use thiserror::Error;
 
 use crate::NAMES;
@@ -34,6 +34,22 @@ pub enum PolicyError {
         layers: usize,
         /// Experts of the model.
         experts: usize,
+    },
+    /// Not one weight for each window.
+    #[error("{found} weights for {windows} windows; give one for each, or none")]
+    WindowWeights {
+        /// Weights given.
+        found: usize,
+        /// Windows given.
+        windows: usize,
+    },
+    /// A weight of a window that is no weight.
+    #[error("window {window} has weight {weight}, allowed are finite numbers from 0")]
+    WindowWeight {
+        /// The window, counted from 0, oldest first.
+        window: usize,
+        /// The weight, as text.
+        weight: String,
     },
     /// A layer that the model does not have.
     #[error("{layer} is not one of the model's {layers} layers")]
@@ -126,6 +142,9 @@ pub enum PolicyError {
     /// The table is no placement.
     #[error(transparent)]
     Placement(#[from] PlacementError),
+    /// The shares are no routing.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
     /// A single layer of the model is no model; never the case for a shape that exists.
     #[error(transparent)]
     Shape(#[from] ShapeError),

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use eplb_core::{ExpertLoad, LayerId, ModelShape, Placement, Topology};
-//! use eplb_policy::{PlanRequest, by_name, plan};
+//! use eplb_policy::{Budget, PlanRequest, by_name, plan};
 //!
 //! let shape = ModelShape::new(1, 8, 1)?;
 //! let topology = Topology::uniform(4, 3, 1)?;
@@ -20,8 +20,10 @@
 //!         shape,
 //!         topology: &topology,
 //!         windows: &[load],
+//!         weights: &[],
 //!         present: Some(&present),
 //!         layers: &[LayerId(0)],
+//!         budget: Budget::default(),
 //!     },
 //! )?;
 //! assert!(Some(plans[0].balancedness_after) > plans[0].balancedness_before);
@@ -31,20 +33,24 @@
 #![forbid(unsafe_code)]
 
 mod align;
+mod budget;
 mod deepseek;
 mod error;
 mod names;
 mod plan;
 mod policy;
+mod proposal;
 mod robust;
 mod static_policy;
 mod xllm;
 
+pub use budget::Budget;
 pub use deepseek::{DeepSeek, RebalancedExperts, rebalance_experts};
 pub use error::PolicyError;
 pub use names::{NAMES, by_name};
 pub use plan::{LayerPlan, PlanRequest, plan};
 pub use policy::{LayerRequest, Policy};
+pub use proposal::Proposal;
 pub use robust::Robust;
 pub use static_policy::Static;
 pub use xllm::Xllm;

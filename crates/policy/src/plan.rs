@@ -1,13 +1,14 @@
 //! Plans of several layers.
 
 use eplb_core::{
-    Epoch, ExpertLoad, LayerId, LayerPlacement, ModelShape, Placement, Topology,
-    layer_balancedness, moved_slots,
+    Account, Epoch, ExpertLoad, LayerId, LayerPlacement, ModelShape, Placement, Topology,
+    TransferPlan, Verdict, layer_balancedness, moved_slots,
 };
 use rayon::prelude::*;
 
 use crate::align::align;
-use crate::{LayerRequest, Policy, PolicyError};
+use crate::budget::Ledger;
+use crate::{Budget, LayerRequest, Policy, PolicyError, Proposal};
 
 /// What the placements of several layers are planned from.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +19,14 @@ pub struct PlanRequest<'a> {
     pub topology: &'a Topology,
     /// Load windows, oldest first, at least one: recent ones, or an ensemble of representative ones.
     pub windows: &'a [ExpertLoad],
+    /// How much each window counts, see [`LayerRequest::weights`].
+    pub weights: &'a [f32],
     /// The placement that the engine has now. Without one, tables are exactly the policy's.
     pub present: Option<&'a Placement>,
     /// The layers to plan, in the order in which the plans are wanted.
     pub layers: &'a [LayerId],
+    /// The most that the plans may send. Without a present placement nothing is sent.
+    pub budget: Budget,
 }
 
 /// The plan of one layer.
@@ -33,20 +38,36 @@ pub struct LayerPlan {
     /// ([`LayerPlacement::with_epoch`]).
     pub placement: LayerPlacement,
     /// Balancedness (mean rank load / max rank load) of the present placement on the sum of the
-    /// windows, every replica taking an equal share. `None` without a present placement, and when
-    /// it leaves an expert without a live replica.
+    /// windows, under its own shares. `None` without a present placement, and when it leaves an
+    /// expert without a live replica.
     pub balancedness_before: Option<f64>,
     /// Balancedness of the new placement on the sum of the windows, likewise.
     pub balancedness_after: f64,
     /// Slots whose rank did not hold their expert before: what has to travel. `None` without a
     /// present placement.
     pub moved_slots: Option<usize>,
+    /// What the policy expects of the change and why it moves no more, from policies that weigh it. A
+    /// plan that a budget has no room for is the present placement, with [`Verdict::Budget`].
+    pub account: Option<Account>,
+}
+
+impl LayerPlan {
+    /// What the change is worth: the expected gain less its price where the policy weighs them
+    /// ([`Account`]), else what balancedness gains.
+    pub fn worth(&self) -> f64 {
+        match self.account {
+            Some(account) => account.gain - account.price,
+            None => self.balancedness_after - self.balancedness_before.unwrap_or(0.0),
+        }
+    }
 }
 
 /// Plans the layers of `request` with `policy`, in parallel on the current rayon pool. Plans come in
 /// the order of [`PlanRequest::layers`] and are the same for any number of threads.
 ///
-/// With a present placement, experts that stay on a rank keep the slot they have there.
+/// With a present placement, experts that stay on a rank keep the slot they have there. Where the
+/// budget has no room for all plans, those worth most come first, and a layer whose plan has no room
+/// left keeps its present placement. An expert that only dead ranks hold is placed at any price.
 ///
 /// # Errors
 /// A request whose parts belong to different models or topologies, and whatever the policy refuses;
@@ -56,7 +77,11 @@ pub fn plan(policy: &dyn Policy, request: &PlanRequest<'_>) -> Result<Vec<LayerP
     // Collected in two steps: rayon alone would give whichever error came first in time.
     let plans: Vec<_> =
         request.layers.par_iter().map(|&layer| plan_layer(policy, request, layer)).collect();
-    plans.into_iter().collect()
+    let mut plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if request.budget != Budget::default() {
+        keep_to_budget(&mut plans, request);
+    }
+    Ok(plans)
 }
 
 fn check(request: &PlanRequest<'_>) -> Result<(), PolicyError> {
@@ -76,6 +101,7 @@ fn check(request: &PlanRequest<'_>) -> Result<(), PolicyError> {
             });
         }
     }
+    check_weights(request)?;
     if let Some(present) = request.present {
         let (found_layers, found_experts) = (present.shape().layers(), present.shape().experts());
         if (found_layers, found_experts) != (layers, experts) {
@@ -88,38 +114,102 @@ fn check(request: &PlanRequest<'_>) -> Result<(), PolicyError> {
     }
 }
 
+fn check_weights(request: &PlanRequest<'_>) -> Result<(), PolicyError> {
+    let (found, windows) = (request.weights.len(), request.windows.len());
+    if found > 0 && found != windows {
+        return Err(PolicyError::WindowWeights { found, windows });
+    }
+    match request.weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+        Some(window) => {
+            let weight = request.weights[window].to_string();
+            Err(PolicyError::WindowWeight { window, weight })
+        }
+        None => Ok(()),
+    }
+}
+
 fn plan_layer(
     policy: &dyn Policy,
     request: &PlanRequest<'_>,
     layer: LayerId,
 ) -> Result<LayerPlan, PolicyError> {
-    let (shape, topology) = (request.shape, request.topology);
+    let (shape, topology, weights) = (request.shape, request.topology, request.weights);
     let windows: Vec<&[u64]> = request.windows.iter().map(|load| load.layer(layer)).collect();
     let present = request.present.map(|placement| placement.layer(layer));
-    let layer_request = LayerRequest { layer, shape, topology, windows: &windows, present };
+    let most_sent = request.budget.layer.min(request.budget.rebalance);
+    let layer_request =
+        LayerRequest { layer, shape, topology, windows: &windows, weights, present, most_sent };
+    // Checks the windows and the present placement, before anything below relies on them.
     let load = layer_request.summed_load()?;
-    // Checks the present placement, before anything below relies on it.
     layer_request.standing_table()?;
 
-    let table = policy.plan_layer(&layer_request)?;
-    let mut placement = LayerPlacement::new(layer, &table, Epoch(0), shape, topology)?;
+    let mut proposal = policy.plan_layer(&layer_request)?;
+    // Checked before it is aligned: a table of another length has nothing to align.
+    let mut placement = placement_of(&proposal, layer, request)?;
     if let Some(present) = present {
-        let mut table = table;
-        align(&mut table, present.experts(), topology);
-        placement = LayerPlacement::new(layer, &table, Epoch(0), shape, topology)?;
+        align(&mut proposal, present.experts(), topology);
+        placement = placement_of(&proposal, layer, request)?;
     }
     let balancedness = |placement: &LayerPlacement| {
-        layer_balancedness(&load, &placement.even_routing(topology), topology)
+        layer_balancedness(&load, &placement.routing(topology), topology)
     };
-    // A rank that died may have held the only replica of an expert: nothing can be routed then.
-    let routable = present.filter(|present| {
-        LayerPlacement::new(layer, present.experts(), Epoch(0), shape, topology).is_ok()
-    });
+    let routable = present.filter(|present| is_routable(present, layer, request));
     Ok(LayerPlan {
         layer,
         balancedness_before: routable.map(balancedness),
         balancedness_after: balancedness(&placement),
         moved_slots: present.map(|present| moved_slots(present, &placement, topology)),
         placement,
+        account: proposal.account,
     })
+}
+
+fn placement_of(
+    proposal: &Proposal,
+    layer: LayerId,
+    request: &PlanRequest<'_>,
+) -> Result<LayerPlacement, PolicyError> {
+    let (shape, topology) = (request.shape, request.topology);
+    let placement = LayerPlacement::new(layer, &proposal.table, Epoch(0), shape, topology)?;
+    match &proposal.shares {
+        None => Ok(placement),
+        Some(shares) => Ok(placement.with_shares(shares, topology)?),
+    }
+}
+
+/// A rank that died may have held the only replica of an expert: nothing can be routed then.
+fn is_routable(present: &LayerPlacement, layer: LayerId, request: &PlanRequest<'_>) -> bool {
+    let (shape, topology) = (request.shape, request.topology);
+    LayerPlacement::new(layer, present.experts(), Epoch(0), shape, topology).is_ok()
+}
+
+/// Takes plans in by what they are worth, as far as the budget goes, and leaves the other layers as
+/// they are.
+fn keep_to_budget(plans: &mut [LayerPlan], request: &PlanRequest<'_>) {
+    let Some(present) = request.present else { return };
+    let topology = request.topology;
+    let mut ledger = Ledger::new(request.budget);
+    let mut order: Vec<usize> = (0..plans.len()).collect();
+    // Layers that nothing can be routed through are planned whatever it costs.
+    let is_urgent = |plan: &LayerPlan| plan.balancedness_before.is_none();
+    order.sort_by(|&left, &right| {
+        let (left, right) = (&plans[left], &plans[right]);
+        is_urgent(right)
+            .cmp(&is_urgent(left))
+            .then(right.worth().total_cmp(&left.worth()))
+            .then(left.layer.cmp(&right.layer))
+    });
+    for index in order {
+        let plan = &mut plans[index];
+        let standing = present.layer(plan.layer);
+        let transfers = TransferPlan::new(standing, &plan.placement, topology);
+        if ledger.admit(&transfers, topology) || is_urgent(plan) {
+            continue;
+        }
+        plan.placement = standing.with_epoch(Epoch(0));
+        plan.balancedness_after = plan.balancedness_before.unwrap_or(plan.balancedness_after);
+        plan.moved_slots = Some(0);
+        let bound = plan.account.map_or(0.0, |account| account.bound);
+        plan.account = Some(Account { gain: 0.0, price: 0.0, bound, verdict: Verdict::Budget });
+    }
 }

@@ -7,7 +7,7 @@ use eplb_core::{
     PlacementError, Topology,
 };
 
-use crate::PolicyError;
+use crate::{PolicyError, Proposal};
 
 /// Computes the placement of a layer. A pure function: the same request gives the same table, on any
 /// thread and any processor.
@@ -20,13 +20,12 @@ pub trait Policy: Send + Sync + Debug {
         1
     }
 
-    /// The logical expert of every slot, [`Topology::slots`] entries. Slots of dead ranks get an
-    /// expert too, which counts for nothing.
+    /// The placement that the layer should have, [`Topology::slots`] entries.
     ///
     /// # Errors
     /// A request that is no request ([`LayerRequest`] says what one is), or a topology that this
     /// policy does not support.
-    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Vec<ExpertId>, PolicyError>;
+    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Proposal, PolicyError>;
 }
 
 /// What one layer's placement is planned from.
@@ -41,6 +40,12 @@ pub struct LayerRequest<'a> {
     /// Load windows of this layer, oldest first, each with the tokens of every logical expert; at
     /// least one. All together at most [`ExpertLoad::MOST_TOKENS`] tokens.
     pub windows: &'a [&'a [u64]],
+    /// How much each window counts, relative to the others: 0 or more and finite, one for each
+    /// window, or none at all when all count alike. Policies that plan from a sum take them as equal.
+    pub weights: &'a [f32],
+    /// The most experts that may be sent to ranks that did not hold them, where the policy can tell; a
+    /// plan that sends more is not used.
+    pub most_sent: usize,
     /// The placement that the layer has now, made for as many slots as the topology has. Ranks may
     /// have died since.
     pub present: Option<&'a LayerPlacement>,

@@ -1,8 +1,6 @@
 //! The policy that changes nothing.
 
-use eplb_core::ExpertId;
-
-use crate::{LayerRequest, Policy, PolicyError};
+use crate::{LayerRequest, Policy, PolicyError, Proposal};
 
 /// Keeps the present placement, or starts with [`eplb_core::Placement::initial`]'s row: the baseline
 /// that other policies are measured against.
@@ -14,7 +12,8 @@ impl Policy for Static {
         "static"
     }
 
-    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Vec<ExpertId>, PolicyError> {
-        request.standing_table()
+    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Proposal, PolicyError> {
+        let shares = request.present.and_then(|present| present.shares()).map(<[u16]>::to_vec);
+        Ok(Proposal { shares, ..Proposal::of_table(request.standing_table()?) })
     }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use eplb_core::{ExpertLoad, LayerId, ModelShape, Topology};
-use eplb_policy::{DeepSeek, PlanRequest, RebalancedExperts, plan, rebalance_experts};
+use eplb_policy::{Budget, DeepSeek, PlanRequest, RebalancedExperts, plan, rebalance_experts};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -90,6 +90,8 @@ fn plans_equal_the_reference_also_when_the_load_comes_in_several_windows() {
             windows: &windows,
             present: None,
             layers: &layers,
+            weights: &[],
+            budget: Budget::default(),
         };
         let plans = plan(&DeepSeek, &request).unwrap();
         assert_eq!(plans.len(), golden.physical_to_logical_map.len());

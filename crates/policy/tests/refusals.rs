@@ -10,7 +10,7 @@ use eplb_core::{
     Topology,
 };
 use eplb_policy::{
-    LayerRequest, PlanRequest, Policy, PolicyError, Static, Xllm, plan, rebalance_experts,
+    Budget, LayerRequest, PlanRequest, Policy, PolicyError, Static, Xllm, plan, rebalance_experts,
 };
 
 const WEIGHTS: [[f32; 4]; 2] = [[4.0, 3.0, 2.0, 1.0]; 2];
@@ -80,6 +80,8 @@ fn parts_of_a_request_must_belong_together() {
         windows: &good,
         present: Some(&present),
         layers: &[LayerId(1)],
+        weights: &[],
+        budget: Budget::default(),
     };
     assert_eq!(plan(&Xllm, &request).unwrap().len(), 1);
 
@@ -103,6 +105,14 @@ fn parts_of_a_request_must_belong_together() {
     let error = plan(&Xllm, &PlanRequest { topology: &larger, ..request }).unwrap_err();
     assert_eq!(error, PolicyError::PresentSlots { layer: LayerId(1), found: 6, expected: 8 });
 
+    let error = plan(&Xllm, &PlanRequest { weights: &[1.0, 1.0], ..request }).unwrap_err();
+    assert_eq!(error, PolicyError::WindowWeights { found: 2, windows: 1 });
+    for weight in [-1.0, f32::NAN, f32::INFINITY] {
+        let error = plan(&Xllm, &PlanRequest { weights: &[weight], ..request }).unwrap_err();
+        let message = format!("window 0 has weight {weight}, allowed are finite numbers from 0");
+        assert_eq!(error.to_string(), message);
+    }
+
     let heavy = load(model, &[vec![0; 4], vec![ExpertLoad::MOST_TOKENS, 0, 0, 0]]);
     let windows = [heavy.clone(), heavy];
     let error = plan(&Xllm, &PlanRequest { windows: &windows, ..request }).unwrap_err();
@@ -118,6 +128,8 @@ fn a_policy_checks_its_request_also_without_plan() {
             shape: shape(1, 4),
             topology: &topology,
             windows,
+            weights: &[],
+            most_sent: usize::MAX,
             present: None,
         };
         assert_eq!(policy.plan_layer(&request(&[])), Err(PolicyError::NoWindows));

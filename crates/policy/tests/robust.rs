@@ -6,7 +6,7 @@ mod common;
 
 use common::{counts, load, placement, plan_all};
 use eplb_core::{ExpertLoad, LayerId, ModelShape, NodeId, Placement, RankSpec, Topology};
-use eplb_policy::{LayerPlan, PlanRequest, Robust, plan};
+use eplb_policy::{Budget, LayerPlan, PlanRequest, Robust, plan};
 use proptest::prelude::*;
 
 fn plan_windows(
@@ -16,7 +16,15 @@ fn plan_windows(
 ) -> Vec<LayerPlan> {
     let shape = windows[0].shape();
     let layers: Vec<LayerId> = shape.layer_ids().collect();
-    let request = PlanRequest { shape, topology, windows, present, layers: &layers };
+    let request = PlanRequest {
+        shape,
+        topology,
+        windows,
+        present,
+        layers: &layers,
+        weights: &[],
+        budget: Budget::default(),
+    };
     plan(&Robust::default(), &request).unwrap()
 }
 
@@ -156,6 +164,8 @@ proptest! {
             windows: &windows,
             present: Some(&present),
             layers: &layers,
+            weights: &[],
+            budget: Budget::default(),
         };
         let plans = plan(&Robust { most_sent, ..Robust::default() }, &request).unwrap();
         prop_assert!(plans[0].moved_slots <= Some((most_sent * 16.0) as usize));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use eplb_core::{ModelShape, Topology};
 use eplb_manager::{Event, PlanJob, PlannedLayer};
-use eplb_policy::{PlanRequest, Policy, plan};
+use eplb_policy::{Budget, PlanRequest, Policy, plan};
 
 /// Plans what it is asked to on a thread of its own. A policy that panics gives a failed plan.
 #[derive(Debug)]
@@ -91,6 +91,8 @@ fn compute(
         windows: &job.windows,
         present: Some(&job.present),
         layers: &job.layers,
+        weights: &[],
+        budget: Budget::default(),
     };
     let planned = catch_unwind(AssertUnwindSafe(|| plan(policy, &request)))
         .map_err(|_| format!("policy {} panicked", policy.name()))?

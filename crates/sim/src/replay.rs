@@ -1,7 +1,7 @@
 //! A trace replayed through policies: how well each plan fits the window after it, and what it moves.
 
 use eplb::core::{ExpertLoad, LayerId, Placement, Topology, layer_balancedness};
-use eplb::policy::{PlanRequest, Policy, PolicyError, plan};
+use eplb::policy::{Budget, PlanRequest, Policy, PolicyError, plan};
 use serde::Serialize;
 
 use crate::Trace;
@@ -87,6 +87,8 @@ impl Replay<'_> {
                 windows: &windows[first..=last],
                 present: Some(&placement),
                 layers: &layers,
+                weights: &[],
+                budget: Budget::default(),
             };
             let started = (self.stopwatch)();
             let plans = plan(policy, &request)?;
@@ -122,7 +124,15 @@ impl Replay<'_> {
             let windows = std::slice::from_ref(window);
             let shape = self.trace.shape;
             let topology = self.topology;
-            let request = PlanRequest { shape, topology, windows, present: None, layers: &layers };
+            let request = PlanRequest {
+                shape,
+                topology,
+                windows,
+                present: None,
+                layers: &layers,
+                weights: &[],
+                budget: Budget::default(),
+            };
             for plan in plan(policy, &request)? {
                 series.values.push(plan.balancedness_after);
             }

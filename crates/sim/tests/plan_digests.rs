@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use eplb::core::{LayerId, Placement, Topology};
-use eplb::policy::{PlanRequest, by_name, plan};
+use eplb::policy::{Budget, PlanRequest, by_name, plan};
 use eplb_sim::Trace;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -42,6 +42,8 @@ fn digest(policy: &str, name: &str, ranks: u32, slots: u32, nodes: u32) -> (usiz
             windows: &trace.windows[first..=last],
             present: Some(&present),
             layers: &layers,
+            weights: &[],
+            budget: Budget::default(),
         };
         for plan in plan(policy.as_ref(), &request).unwrap() {
             for expert in plan.placement.experts() {

@@ -10,7 +10,7 @@ use eplb_core::{ExpertId, RankId, Topology};
 
 pub use maps::{RebalancedExperts, rebalance_experts};
 
-use crate::{LayerRequest, Policy, PolicyError};
+use crate::{LayerRequest, Policy, PolicyError, Proposal};
 use maps::{Sizes, rebalance_layer};
 
 /// The hierarchical policy of [deepseek-ai/EPLB](https://github.com/deepseek-ai/EPLB), on the sum of
@@ -29,7 +29,7 @@ impl Policy for DeepSeek {
         "deepseek"
     }
 
-    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Vec<ExpertId>, PolicyError> {
+    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Proposal, PolicyError> {
         let topology = request.topology;
         let load = request.summed_load()?;
         let mut table = request.standing_table()?;
@@ -45,7 +45,7 @@ impl Policy for DeepSeek {
                 table[slot] = ExpertId::from_index(expert);
             }
         }
-        Ok(table)
+        Ok(Proposal::of_table(table))
     }
 }
 

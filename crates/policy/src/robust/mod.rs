@@ -14,9 +14,7 @@ mod cost;
 mod full;
 mod search;
 
-use eplb_core::ExpertId;
-
-use crate::{LayerRequest, Policy, PolicyError};
+use crate::{LayerRequest, Policy, PolicyError, Proposal};
 use cost::Ensemble;
 use search::{Search, SearchLimits};
 
@@ -47,23 +45,24 @@ impl Policy for Robust {
         self.windows
     }
 
-    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Vec<ExpertId>, PolicyError> {
+    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Proposal, PolicyError> {
         // Checks the windows too.
         request.summed_load()?;
         let standing = request.standing_table()?;
         let ensemble = Ensemble::new(request);
         let slots = request.topology.live_slots();
-        match request.present {
+        let table = match request.present {
             Some(_) => {
-                let most_sent = (self.most_sent * slots as f32) as usize;
+                let most_sent = ((self.most_sent * slots as f32) as usize).min(request.most_sent);
                 let limits = SearchLimits { price: self.price, most_sent };
-                Ok(Search::new(&ensemble, request.topology, standing, limits).run())
+                Search::new(&ensemble, request.topology, standing, limits).run()
             }
             None => {
                 let table = full::plan(&ensemble, request.topology, standing);
                 let limits = SearchLimits { price: 0.0, most_sent: 4 * slots };
-                Ok(Search::new(&ensemble, request.topology, table, limits).run())
+                Search::new(&ensemble, request.topology, table, limits).run()
             }
-        }
+        };
+        Ok(Proposal::of_table(table))
     }
 }

@@ -5,7 +5,7 @@ mod replication;
 
 use eplb_core::ExpertId;
 
-use crate::{LayerRequest, Policy, PolicyError};
+use crate::{LayerRequest, Policy, PolicyError, Proposal};
 use packing::Packing;
 use replication::replica_counts;
 
@@ -26,7 +26,7 @@ impl Policy for Xllm {
         "xllm"
     }
 
-    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Vec<ExpertId>, PolicyError> {
+    fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Proposal, PolicyError> {
         let topology = request.topology;
         let load = request.summed_load()?;
         let mut table = request.standing_table()?;
@@ -46,6 +46,6 @@ impl Policy for Xllm {
                 table[slot] = ExpertId::from_index(expert);
             }
         }
-        Ok(table)
+        Ok(Proposal::of_table(table))
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use eplb_core::{ExpertLoad, LayerId, ModelShape, Placement, Topology};
-use eplb_policy::{LayerPlan, NAMES, PlanRequest, Policy, PolicyError, by_name, plan};
+use eplb_policy::{Budget, LayerPlan, NAMES, PlanRequest, Policy, PolicyError, by_name, plan};
 
 /// All policies there are.
 pub fn policies() -> impl Iterator<Item = Arc<dyn Policy>> {
@@ -28,7 +28,18 @@ pub fn plan_all(
     let shape = window.shape();
     let layers: Vec<LayerId> = shape.layer_ids().collect();
     let windows = std::slice::from_ref(window);
-    plan(policy, &PlanRequest { shape, topology, windows, present, layers: &layers })
+    plan(
+        policy,
+        &PlanRequest {
+            shape,
+            topology,
+            windows,
+            present,
+            layers: &layers,
+            weights: &[],
+            budget: Budget::default(),
+        },
+    )
 }
 
 /// The placement that plans of all layers make up.

@@ -1,6 +1,6 @@
 //! What has to be copied where to take a layer from one placement to another.
 
-use eplb_core::{ExpertId, LayerPlacement, RankId, SlotId, Topology};
+use crate::{ExpertId, LayerPlacement, RankId, SlotId, Topology};
 
 /// Where a slot's new bytes come from. Slots that keep their expert are not part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,22 @@ impl TransferPlan {
     /// How many slots one rank sends to others.
     pub fn sends(&self, rank: RankId) -> usize {
         self.sends[rank.index()]
+    }
+
+    /// For each slot that travels between ranks its sender and its receiver, receivers in order.
+    pub fn links<'a>(
+        &'a self,
+        topology: &'a Topology,
+    ) -> impl Iterator<Item = (RankId, RankId)> + 'a {
+        let received = self.changes.iter().enumerate();
+        received.flat_map(move |(receiver, changes)| {
+            changes.iter().filter_map(move |change| match change.source {
+                Source::Local(_) => None,
+                Source::Remote(slot) => {
+                    Some((topology.rank_of(slot), RankId::from_index(receiver)))
+                }
+            })
+        })
     }
 
     /// How many slots travel between ranks, over all ranks.
