@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets};
-use eplb::core::{ModelShape, Placement, Topology};
+use eplb::core::{Ensemble, EnsembleSettings, ModelShape, Placement, Topology};
 use eplb::policy::by_name;
 use eplb_sim::{PolicyScore, Replay, Score, Trace};
 use serde::Serialize;
@@ -55,11 +55,14 @@ pub(crate) fn simulate(
     check_room(arguments.slots, trace.shape.experts(), &arguments.trace)?;
     check_bytes(arguments.expert_bytes, &trace, &topology)?;
     let start = Placement::initial(trace.shape, &topology).map_err(Failure::new)?;
+    let known = Ensemble::new(trace.shape, EnsembleSettings::default()).map_err(Failure::new)?;
     let watch = Instant::now();
     let replay = Replay {
         trace: &trace,
         topology: &topology,
         start: &start,
+        known: &known,
+        estimator: None,
         expert_bytes: arguments.expert_bytes,
         stopwatch: &|| watch.elapsed().as_secs_f64() * 1e3,
     };

@@ -23,6 +23,7 @@
 
 mod account;
 mod balance;
+mod ensemble;
 pub mod formats;
 mod ids;
 mod load;
@@ -34,6 +35,9 @@ mod transfer_plan;
 
 pub use account::{Account, Verdict};
 pub use balance::{Balancedness, layer_balancedness, mean_balancedness, moved_slots, rank_loads};
+pub use ensemble::{
+    Ensemble, EnsembleError, EnsembleSettings, Estimate, Estimator, Weighted, WindowWeight,
+};
 pub use ids::{Epoch, ExpertId, LayerId, NodeId, RankId, SlotId, Step};
 pub use load::{ExpertLoad, LoadError};
 pub use placement::{LayerPlacement, Placement, PlacementError};

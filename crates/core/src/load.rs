@@ -111,4 +111,36 @@ impl ExpertLoad {
         self.counts[layer.index() * experts..][..experts].copy_from_slice(row);
         Ok(())
     }
+
+    /// Adds another load of the same model, layer by layer. A layer whose sum would exceed
+    /// [`ExpertLoad::MOST_TOKENS`] is scaled down first, both parts alike.
+    pub(crate) fn add_saturating(&mut self, other: &Self) {
+        let experts = self.shape.experts();
+        let rows = self.counts.chunks_exact_mut(experts).zip(other.rows());
+        for (row, other) in rows {
+            let total = |row: &[u64]| row.iter().sum::<u64>();
+            // Two sums within the bound need at most one halving.
+            let halved = u32::from(total(row) + total(other) > Self::MOST_TOKENS);
+            for (count, more) in row.iter_mut().zip(other) {
+                *count = (*count >> halved) + (more >> halved);
+            }
+        }
+    }
+
+    /// The load with every count times `factor` (0 or more), rounded; a layer that would exceed
+    /// [`ExpertLoad::MOST_TOKENS`] is scaled to just that.
+    pub(crate) fn scaled(&self, factor: f64) -> Self {
+        let mut scaled = self.clone();
+        let experts = self.shape.experts();
+        for row in scaled.counts.chunks_exact_mut(experts) {
+            let total = row.iter().sum::<u64>() as f64;
+            // Rounding up may add half a token an expert.
+            let most = (Self::MOST_TOKENS - experts as u64) as f64;
+            let factor = if total * factor > most { most / total } else { factor };
+            for count in row {
+                *count = (*count as f64 * factor).round() as u64;
+            }
+        }
+        scaled
+    }
 }

@@ -51,6 +51,6 @@ pub use names::{NAMES, by_name};
 pub use plan::{LayerPlan, PlanRequest, plan};
 pub use policy::{LayerRequest, Policy};
 pub use proposal::Proposal;
-pub use robust::Robust;
+pub use robust::{MovePrice, Objective, Robust};
 pub use static_policy::Static;
 pub use xllm::Xllm;

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use eplb_core::{
-    ExpertId, ExpertLoad, LayerId, LayerPlacement, LoadError, ModelShape, Placement,
+    Estimator, ExpertId, ExpertLoad, LayerId, LayerPlacement, LoadError, ModelShape, Placement,
     PlacementError, Topology,
 };
 
@@ -15,9 +15,9 @@ pub trait Policy: Send + Sync + Debug {
     /// The name by which [`crate::by_name`] knows it.
     fn name(&self) -> &'static str;
 
-    /// How many recent windows it makes use of; those that plan from the last one want 1.
-    fn windows_wanted(&self) -> usize {
-        1
+    /// What it plans from, unless told otherwise: the last window alone.
+    fn estimator(&self) -> Estimator {
+        Estimator::Last
     }
 
     /// The placement that the layer should have, [`Topology::slots`] entries.

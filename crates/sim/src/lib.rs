@@ -25,7 +25,7 @@ pub use expert::{
     ExpertBytes, ExpertDimensions, ExpertError, ExpertWeights, expert_weights, normalise,
 };
 pub use load_file::{LoadFile, LoadFileError, LoadFileProblem};
-pub use replay::{PolicyScore, Quantiles, Replay, Score};
+pub use replay::{PolicyScore, Quantiles, Replay, ReplayError, Score};
 pub use report::{BalancednessPair, RunReport, Verification, WindowPoint};
 pub use run::{Progress, RunInput, run};
 pub use settings::{RunSettings, SettingsError};

@@ -1,10 +1,26 @@
 //! A trace replayed through policies: how well each plan fits the window after it, and what it moves.
 
-use eplb::core::{ExpertLoad, LayerId, Placement, Topology, layer_balancedness};
+use eplb::core::{
+    Ensemble, EnsembleError, Estimator, ExpertLoad, LayerId, Placement, Topology,
+    layer_balancedness,
+};
 use eplb::policy::{Budget, PlanRequest, Policy, PolicyError, plan};
 use serde::Serialize;
+use thiserror::Error;
 
 use crate::Trace;
+
+/// Why a replay ended early.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// What the policy refused.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// What was known before belongs to another model.
+    #[error("what was known before: {0}")]
+    Known(#[from] EnsembleError),
+}
 
 /// How well a policy did on a trace; one entry of what `eplb simulate --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,6 +67,10 @@ pub struct Replay<'a> {
     pub topology: &'a Topology,
     /// The placement before the first window.
     pub start: &'a Placement,
+    /// What was known of the traffic before.
+    pub known: &'a Ensemble,
+    /// What policies plan from, instead of what each plans from by itself.
+    pub estimator: Option<Estimator>,
     /// Bytes of one expert of one layer.
     pub expert_bytes: u64,
     /// Tells the time in milliseconds.
@@ -68,26 +88,29 @@ impl Replay<'_> {
     /// placement that the plan before left.
     ///
     /// # Errors
-    /// Whatever the policy refuses.
+    /// Whatever the policy refuses, and an ensemble of another model.
     pub fn score(
         &self,
         policy: &dyn Policy,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<PolicyScore, PolicyError> {
+    ) -> Result<PolicyScore, ReplayError> {
         let windows = &self.trace.windows;
+        let estimator = self.estimator.unwrap_or(policy.estimator());
+        let mut ensemble = self.known.clone();
         let layers: Vec<LayerId> = self.trace.shape.layer_ids().collect();
         let mut placement = self.start.clone();
         let (mut next, mut fit) = (Series::default(), Series::default());
         let (mut moved, mut milliseconds) = (0u64, Vec::new());
         for last in 0..windows.len().saturating_sub(1) {
-            let first = (last + 1).saturating_sub(policy.windows_wanted());
+            ensemble.push(windows[last].clone())?;
+            let estimate = estimator.estimate(&ensemble);
             let request = PlanRequest {
                 shape: self.trace.shape,
                 topology: self.topology,
-                windows: &windows[first..=last],
+                windows: &estimate.windows,
+                weights: &estimate.weights,
                 present: Some(&placement),
                 layers: &layers,
-                weights: &[],
                 budget: Budget::default(),
             };
             let started = (self.stopwatch)();
@@ -164,7 +187,7 @@ struct Series {
 impl Series {
     fn add(&mut self, load: &ExpertLoad, placement: &Placement, topology: &Topology) {
         for (row, layer) in load.rows().zip(placement.layers()) {
-            self.values.push(layer_balancedness(row, &layer.even_routing(topology), topology));
+            self.values.push(layer_balancedness(row, &layer.routing(topology), topology));
         }
     }
 

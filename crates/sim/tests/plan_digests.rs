@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use eplb::core::{LayerId, Placement, Topology};
+use eplb::core::{Ensemble, EnsembleSettings, LayerId, Placement, Topology};
 use eplb::policy::{Budget, PlanRequest, by_name, plan};
 use eplb_sim::Trace;
 use xxhash_rust::xxh3::Xxh3;
@@ -33,16 +33,21 @@ fn digest(policy: &str, name: &str, ranks: u32, slots: u32, nodes: u32) -> (usiz
     let policy = by_name(policy).unwrap();
     let layers: Vec<LayerId> = trace.shape.layer_ids().collect();
     let mut present = Placement::initial(trace.shape, &topology).unwrap();
-    let (mut hasher, mut plans) = (Xxh3::new(), 0);
+    let mut ensemble = Ensemble::new(trace.shape, EnsembleSettings::default()).unwrap();
+    let (mut hasher, mut plans, mut seen) = (Xxh3::new(), 0, 0);
     for last in (0..trace.windows.len()).step_by(EVERY) {
-        let first = (last + 1).saturating_sub(policy.windows_wanted());
+        for window in &trace.windows[seen..=last] {
+            ensemble.push(window.clone()).unwrap();
+        }
+        seen = last + 1;
+        let estimate = policy.estimator().estimate(&ensemble);
         let request = PlanRequest {
             shape: trace.shape,
             topology: &topology,
-            windows: &trace.windows[first..=last],
+            windows: &estimate.windows,
+            weights: &estimate.weights,
             present: Some(&present),
             layers: &layers,
-            weights: &[],
             budget: Budget::default(),
         };
         for plan in plan(policy.as_ref(), &request).unwrap() {

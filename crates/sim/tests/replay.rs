@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use eplb::core::{Placement, Topology};
+use eplb::core::{Ensemble, EnsembleSettings, Placement, Topology};
 use eplb::policy::by_name;
 use eplb_sim::{PolicyScore, Replay, Trace};
 
@@ -18,7 +18,10 @@ fn scores(trace: &Trace, ranks: u32, slots: u32, policies: &[&str]) -> Vec<Polic
     let topology = Topology::uniform(ranks, slots, 1).unwrap();
     let start = Placement::initial(trace.shape, &topology).unwrap();
     let (topology, start) = (&topology, &start);
-    let replay = Replay { trace, topology, start, expert_bytes: 1_000, stopwatch: &|| 0.0 };
+    let known = &Ensemble::new(trace.shape, EnsembleSettings::default()).unwrap();
+    let (estimator, stopwatch) = (None, &|| 0.0);
+    let replay =
+        Replay { trace, topology, start, known, estimator, expert_bytes: 1_000, stopwatch };
     let limit = replay.limit();
     let oracle = replay.oracle(by_name("deepseek").unwrap().as_ref()).unwrap();
     assert!(oracle.mean <= limit.mean);

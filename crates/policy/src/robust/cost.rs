@@ -1,72 +1,11 @@
-//! Loads of an ensemble of windows, and what a rank's loads cost.
-
-use crate::LayerRequest;
+//! What a rank's loads cost: the sum of their eighth powers over all windows.
 
 /// Windows are handled in groups of this many, side by side.
 pub(super) const LANES: usize = 8;
 
-/// By this a window's loads count less for each window that came after it: 2^(-1/128), so that its
-/// cost halves every 16 windows.
-const AGEING: f32 = 0.994_599_4;
-
-/// For each expert its load in each window, in units of that window's mean rank load, and less for
-/// older windows.
-#[derive(Debug)]
-pub(super) struct Ensemble {
-    /// experts × `width`
-    loads: Vec<f32>,
-    /// Windows, filled up with empty ones to a multiple of [`LANES`].
-    width: usize,
-    experts: usize,
-    windows: usize,
-}
-
-impl Ensemble {
-    /// Windows without load say nothing and are left out.
-    pub(super) fn new(request: &LayerRequest<'_>) -> Self {
-        let experts = request.shape.experts();
-        let total = |window: &[u64]| window.iter().sum::<u64>();
-        let windows: Vec<_> = request
-            .windows
-            .iter()
-            .map(|window| (*window, total(window)))
-            .filter(|&(_, total)| total > 0)
-            .collect();
-        let width = windows.len().next_multiple_of(LANES);
-        let ranks = request.topology.live_ranks().count();
-        let mut loads = vec![0.0; experts * width];
-        let mut weight = 1.0f32;
-        for (index, (window, total)) in windows.iter().enumerate().rev() {
-            let unit = ranks as f32 / *total as f32 * weight;
-            weight *= AGEING;
-            for (expert, &tokens) in window.iter().enumerate() {
-                loads[expert * width + index] = tokens as f32 * unit;
-            }
-        }
-        Self { loads, width, experts, windows: windows.len() }
-    }
-
-    /// Whether no window has any load.
-    pub(super) fn is_idle(&self) -> bool {
-        self.windows == 0
-    }
-
-    pub(super) fn width(&self) -> usize {
-        self.width
-    }
-
-    pub(super) fn experts(&self) -> usize {
-        self.experts
-    }
-
-    pub(super) fn windows(&self) -> usize {
-        self.windows
-    }
-
-    /// One expert's load in each window.
-    pub(super) fn load(&self, expert: usize) -> &[f32] {
-        &self.loads[expert * self.width..][..self.width]
-    }
+/// The eighth root, exact to rounding on every machine.
+pub(super) fn eighth_root(value: f32) -> f32 {
+    value.sqrt().sqrt().sqrt()
 }
 
 /// The eighth power.
@@ -76,7 +15,7 @@ fn eighth(value: f32) -> f32 {
     fourth * fourth
 }
 
-/// What a rank with the given loads costs: the sum of their eighth powers.
+/// What a rank with the given loads costs.
 pub(super) fn cost(loads: &[f32]) -> f32 {
     sum_lanes(loads.chunks_exact(LANES).map(|lanes| {
         let mut costs = [0.0; LANES];
@@ -97,6 +36,27 @@ pub(super) fn cost_with(loads: &[f32], plus: &[f32], minus: &[f32], factor: f32)
             costs[lane] = eighth(loads[lane] + (plus[lane] - minus[lane]) * factor);
         }
         costs
+    }))
+}
+
+/// Writes by how much the cost of a rank with the given loads rises with the load of each window, per
+/// unit of load that comes to it; `factor` is what such a unit adds to its loads.
+pub(super) fn fill_slopes(loads: &[f32], factor: f32, slopes: &mut [f32]) {
+    for (slope, load) in slopes.iter_mut().zip(loads) {
+        let square = load * load;
+        *slope = 8.0 * square * square * square * load * factor;
+    }
+}
+
+/// The sum of the products.
+pub(super) fn dot(one: &[f32], other: &[f32]) -> f32 {
+    let chunks = one.chunks_exact(LANES).zip(other.chunks_exact(LANES));
+    sum_lanes(chunks.map(|(one, other)| {
+        let mut products = [0.0; LANES];
+        for lane in 0..LANES {
+            products[lane] = one[lane] * other[lane];
+        }
+        products
     }))
 }
 

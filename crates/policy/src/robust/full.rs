@@ -1,72 +1,118 @@
 //! A placement from nothing, for the local search to begin with.
 
-use eplb_core::{ExpertId, NOMINAL_SPEED, Topology};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-use super::cost::Ensemble;
+use eplb_core::{ExpertId, NOMINAL_SPEED, RankId, Topology};
+
+use super::windows::WindowLoads;
 
 /// Replicas go to the experts with the largest load per replica (root mean square over the windows, so
-/// that bursts count), then every replica, largest first, to the rank with the least load that has
-/// room and holds none of the expert. `table` gives what slots of dead ranks keep.
+/// that bursts count), at least `least_replicas` to each; then every replica, largest first, to the
+/// rank that would have the least load with it, has room and holds none of the expert, on a node
+/// without the expert where `spread` asks for it. `table` gives what slots of dead ranks keep.
 pub(super) fn plan(
-    ensemble: &Ensemble,
+    windows: &WindowLoads,
     topology: &Topology,
     mut table: Vec<ExpertId>,
+    least_replicas: u32,
+    spread: bool,
 ) -> Vec<ExpertId> {
-    let weights: Vec<f32> =
-        (0..ensemble.experts()).map(|expert| weight(ensemble, expert)).collect();
-    let mut counts = vec![1u32; weights.len()];
-    let most = topology.live_ranks().count() as u32;
-    for _ in weights.len()..topology.live_slots() {
-        let share = |expert: usize| weights[expert] / counts[expert] as f32;
-        // The first of the largest; experts on every rank come last.
-        let next = (0..weights.len()).reduce(|best, expert| {
-            let (full, best_full) = (counts[expert] >= most, counts[best] >= most);
-            let better = match (full, best_full) {
-                (false, true) => true,
-                (true, false) => false,
-                _ => share(expert) > share(best),
-            };
-            if better { expert } else { best }
-        });
-        if let Some(next) = next {
-            counts[next] += 1;
-        }
-    }
-    let mut replicas: Vec<usize> = Vec::with_capacity(topology.live_slots());
+    let weights = Weights::new(windows);
+    let ranks: Vec<_> = topology.live_ranks().collect();
+    let slots = topology.live_slots();
+    let counts = replica_counts(&weights, slots, least_replicas, ranks.len() as u32);
+    let mut replicas: Vec<usize> = Vec::with_capacity(slots);
     for (expert, &count) in counts.iter().enumerate() {
         replicas.extend(std::iter::repeat_n(expert, count as usize));
     }
-    let share = |expert: usize| weights[expert] / counts[expert] as f32;
+    let share = |expert: usize| weights.share(expert, counts[expert]);
     replicas.sort_by(|&a, &b| share(b).total_cmp(&share(a)).then(a.cmp(&b)));
 
-    let ranks: Vec<_> = topology.live_ranks().collect();
-    let mut loads = vec![0.0f32; ranks.len()];
-    let mut held: Vec<Vec<usize>> = vec![Vec::new(); ranks.len()];
+    let mut packed = vec![Packed::default(); ranks.len()];
     for expert in replicas {
-        let room = |rank: &usize| held[*rank].len() < topology.slots_of(ranks[*rank]).len();
         let place = |rank: usize| {
+            let (load, held) = (packed[rank].load + share(expert), &packed[rank].experts);
             let speed = topology.rank(ranks[rank]).speed as f32 / NOMINAL_SPEED as f32;
-            (held[rank].contains(&expert), (loads[rank] + share(expert)) / speed)
+            let beside = spread && is_on_node_of(expert, ranks[rank], &packed, &ranks, topology);
+            (held.contains(&expert), beside, load / speed)
         };
-        let best = (0..ranks.len()).filter(room).min_by(|&a, &b| {
-            let ((a_twice, a_load), (b_twice, b_load)) = (place(a), place(b));
-            a_twice.cmp(&b_twice).then(a_load.total_cmp(&b_load)).then(a.cmp(&b))
-        });
+        let has_room =
+            |rank: &usize| packed[*rank].experts.len() < topology.slots_of(ranks[*rank]).len();
+        let best = (0..ranks.len()).filter(has_room).map(|rank| (place(rank), rank)).reduce(
+            |best, next| {
+                let ((twice, beside, load), (best_twice, best_beside, best_load)) =
+                    (next.0, best.0);
+                let order = (twice, beside).cmp(&(best_twice, best_beside));
+                if order.then(load.total_cmp(&best_load)).is_lt() { next } else { best }
+            },
+        );
         // There are exactly as many replicas as slots, so there is room.
-        if let Some(best) = best {
-            held[best].push(expert);
-            loads[best] += share(expert);
+        if let Some((_, best)) = best {
+            packed[best].experts.push(expert);
+            packed[best].load += share(expert);
         }
     }
-    for (rank, experts) in ranks.iter().zip(held) {
-        for (slot, expert) in topology.slots_of(*rank).zip(experts) {
+    for (rank, packed) in ranks.iter().zip(packed) {
+        for (slot, expert) in topology.slots_of(*rank).zip(packed.experts) {
             table[slot] = ExpertId::from_index(expert);
         }
     }
     table
 }
 
-fn weight(ensemble: &Ensemble, expert: usize) -> f32 {
-    let squares = ensemble.load(expert).iter().fold(0.0, |sum, load| sum + load * load);
-    (squares / ensemble.windows().max(1) as f32).sqrt()
+/// What is on a rank so far.
+#[derive(Clone, Debug, Default)]
+struct Packed {
+    load: f32,
+    experts: Vec<usize>,
+}
+
+fn is_on_node_of(
+    expert: usize,
+    rank: RankId,
+    packed: &[Packed],
+    ranks: &[RankId],
+    topology: &Topology,
+) -> bool {
+    let node = topology.node_of(rank);
+    let mut on_node = ranks.iter().zip(packed).filter(|(rank, _)| topology.node_of(**rank) == node);
+    on_node.any(|(_, packed)| packed.experts.contains(&expert))
+}
+
+/// Experts' loads as replicas are given out by.
+struct Weights(Vec<f32>);
+
+impl Weights {
+    fn new(windows: &WindowLoads) -> Self {
+        let mut share = vec![0.0; windows.width()];
+        let mut root_mean_square = |expert| {
+            windows.fill_share(expert, 1, &mut share);
+            share.iter().fold(0.0f32, |sum, load| sum + load * load).sqrt()
+        };
+        Self((0..windows.experts()).map(&mut root_mean_square).collect())
+    }
+
+    fn share(&self, expert: usize, replicas: u32) -> f32 {
+        self.0[expert] / replicas as f32
+    }
+}
+
+/// How many replicas each expert gets, `slots` in all: one after the other to the expert with the
+/// largest share, the first of equal ones, that is not on every rank yet.
+fn replica_counts(weights: &Weights, slots: usize, least: u32, ranks: u32) -> Vec<u32> {
+    let least = least.clamp(1, ranks);
+    let mut counts = vec![least; weights.0.len()];
+    // Shares are not negative, so their bits are in the order of their values.
+    let entry = |expert: usize, count: u32| {
+        (count < ranks, weights.share(expert, count).to_bits(), Reverse(expert))
+    };
+    let mut heap: BinaryHeap<_> = (0..counts.len()).map(|expert| entry(expert, least)).collect();
+    for _ in counts.len() * least as usize..slots {
+        if let Some((.., Reverse(expert))) = heap.pop() {
+            counts[expert] += 1;
+            heap.push(entry(expert, counts[expert]));
+        }
+    }
+    counts
 }

@@ -1,8 +1,15 @@
 //! The local search: swaps of slots between ranks, and replicas given to other experts.
+//!
+//! What changes gain is estimated first ([`super::focus::Focus`]); only the most promising ones are
+//! computed.
 
-use eplb_core::{ExpertId, NOMINAL_SPEED, RankId, SlotId, Topology};
+use std::ops::Range;
 
-use super::cost::{Ensemble, cost, cost_with};
+use eplb_core::{ExpertId, Verdict};
+
+use super::focus::View;
+use super::layer::{Change, Layer, Scratch};
+use super::sends::Sends;
 
 /// Ranks that are looked at as the most loaded ones, for each step of the search.
 const HOT_RANKS: usize = 3;
@@ -10,400 +17,411 @@ const HOT_RANKS: usize = 3;
 /// Ranks whose experts may get a replica on the most loaded one.
 const HELPED_RANKS: usize = 6;
 
+/// Least loaded ranks that are looked at as partners of a most loaded one.
+const PARTNERS: usize = 64;
+
+/// Changes that are computed exactly in each step: the most promising ones.
+const MOST_EVALUATED: usize = 1024;
+
 /// When the search ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SearchLimits {
-    /// What a sent expert must gain; see [`super::Robust::price`].
-    pub(super) price: f32,
     /// Experts that may be sent.
     pub(super) most_sent: usize,
+    /// Whether every expert with several replicas must stand on two nodes at least.
+    pub(super) spread: bool,
+    /// What a replica must leave its expert with.
+    pub(super) least_replicas: u32,
 }
 
-/// A placement under change, with its ranks' loads in every window.
+/// A change that might be the best.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    /// What it is estimated to gain, less its price.
+    estimate: f32,
+    price: f32,
+    sends: usize,
+    change: Change,
+}
+
+/// A layer on its way to a better placement.
 #[derive(Debug)]
 pub(super) struct Search<'a> {
-    ensemble: &'a Ensemble,
-    topology: &'a Topology,
+    layer: Layer<'a>,
+    sends: Sends,
     limits: SearchLimits,
-    table: Vec<ExpertId>,
-    /// The placement to begin with: what a rank held there need not be sent to it.
-    before: Vec<ExpertId>,
-    ranks: Vec<RankId>,
-    /// 1 / relative speed, by live rank.
-    slowness: Vec<f32>,
-    counts: Vec<u32>,
-    /// For each expert the live ranks that hold it, one that holds it twice twice.
-    holders: Vec<Vec<usize>>,
-    /// Load of one replica of each expert, experts × width.
-    shares: Vec<f32>,
-    /// Loads of each live rank, ranks × width.
-    loads: Vec<f32>,
-    costs: Vec<f32>,
     sent: usize,
+    paid: f32,
+    verdict: Verdict,
+    candidates: Vec<Candidate>,
+    scratch: Scratch,
+    /// For each slot that may give up its replica what that costs the ranks that hold the others.
+    removals: Vec<Option<f32>>,
+    share: Vec<f32>,
 }
 
-/// One change of the placement.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Change {
-    /// Two slots of different ranks trade their experts.
-    Swap(SlotId, SlotId),
-    /// A slot gives up its replica and gets one of another expert.
-    Replace(SlotId, usize),
+/// How a search ended.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) table: Vec<ExpertId>,
+    /// What was paid for sends, in units of the mean rank load.
+    pub(super) price: f32,
+    pub(super) cost: f32,
+    pub(super) verdict: Verdict,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(
-        ensemble: &'a Ensemble,
-        topology: &'a Topology,
-        table: Vec<ExpertId>,
-        limits: SearchLimits,
-    ) -> Self {
-        let ranks: Vec<_> = topology.live_ranks().collect();
-        let slow = |rank: &RankId| NOMINAL_SPEED as f32 / topology.rank(*rank).speed as f32;
-        let mut search = Self {
-            ensemble,
-            topology,
+    pub(super) fn new(layer: Layer<'a>, sends: Sends, limits: SearchLimits) -> Self {
+        Self {
+            removals: Vec::new(),
+            share: vec![0.0; layer.windows().width()],
+            layer,
+            sends,
             limits,
-            before: table.clone(),
-            table,
-            slowness: ranks.iter().map(slow).collect(),
-            counts: vec![0; ensemble.experts()],
-            holders: vec![Vec::new(); ensemble.experts()],
-            shares: vec![0.0; ensemble.experts() * ensemble.width()],
-            loads: vec![0.0; ranks.len() * ensemble.width()],
-            costs: vec![0.0; ranks.len()],
-            ranks,
             sent: 0,
-        };
-        for rank in 0..search.ranks.len() {
-            for slot in search.slots(rank) {
-                let expert = search.table[slot].index();
-                search.counts[expert] += 1;
-                search.holders[expert].push(rank);
-            }
-        }
-        for expert in 0..ensemble.experts() {
-            search.set_share(expert);
-        }
-        for rank in 0..search.ranks.len() {
-            search.set_loads(rank);
-        }
-        search.place_missing();
-        search
-    }
-
-    /// Gives every expert that only dead ranks hold a slot, at any price: the one that costs least
-    /// among those with several replicas.
-    fn place_missing(&mut self) {
-        for expert in 0..self.counts.len() {
-            if self.counts[expert] > 0 {
-                continue;
-            }
-            let mut best = Best::new(f32::MIN, 0.0, 1);
-            for rank in 0..self.ranks.len() {
-                for target in self.slots(rank) {
-                    if self.counts[self.table[target].index()] > 1 {
-                        self.offer_replacement(target, expert, &mut best);
-                    }
-                }
-            }
-            // There are at least as many live slots as experts, so one has several replicas.
-            if let Some((change, sends)) = best.change {
-                self.apply(change);
-                self.sent += sends;
-            }
+            paid: 0.0,
+            verdict: Verdict::Settled,
+            candidates: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
     /// The placement after all changes that pay.
-    pub(super) fn run(mut self) -> Vec<ExpertId> {
-        // Each change lowers the cost, so the search ends; the bound only guards its time.
-        for _ in 0..4 * self.table.len() {
-            let Some((change, sends)) = self.best_change() else { break };
-            self.apply(change);
-            self.sent += sends;
+    pub(super) fn run(mut self) -> Found {
+        self.place_missing();
+        if self.limits.spread {
+            self.spread();
         }
-        self.table
-    }
-
-    fn slots(&self, rank: usize) -> std::ops::Range<usize> {
-        self.topology.slots_of(self.ranks[rank])
-    }
-
-    fn share(&self, expert: usize) -> &[f32] {
-        let width = self.ensemble.width();
-        &self.shares[expert * width..][..width]
-    }
-
-    fn rank_loads(&self, rank: usize) -> &[f32] {
-        let width = self.ensemble.width();
-        &self.loads[rank * width..][..width]
-    }
-
-    fn set_share(&mut self, expert: usize) {
-        let width = self.ensemble.width();
-        let count = self.counts[expert].max(1) as f32;
-        let shares = &mut self.shares[expert * width..][..width];
-        for (share, load) in shares.iter_mut().zip(self.ensemble.load(expert)) {
-            *share = load / count;
-        }
-    }
-
-    /// Adds a rank's loads up anew: sums that are only ever corrected would drift.
-    fn set_loads(&mut self, rank: usize) {
-        let width = self.ensemble.width();
-        let mut loads = vec![0.0f32; width];
-        for slot in self.slots(rank) {
-            let share = self.share(self.table[slot].index());
-            for (load, share) in loads.iter_mut().zip(share) {
-                *load += share;
+        if self.layer.windows().is_idle() {
+            self.verdict = Verdict::Idle;
+        } else {
+            // Each change lowers the cost, so the search ends; the bound only guards its time.
+            for _ in 0..4 * self.layer.all_slots() {
+                let Some(candidate) = self.best_change() else { break };
+                self.take(candidate);
             }
         }
-        for load in &mut loads {
-            *load *= self.slowness[rank];
-        }
-        self.costs[rank] = cost(&loads);
-        self.loads[rank * width..][..width].copy_from_slice(&loads);
+        let cost = self.layer.total_cost();
+        let (price, verdict) = (self.paid, self.verdict);
+        Found { table: self.layer.into_table(), price, cost, verdict }
     }
 
-    fn holds(&self, rank: usize, expert: usize) -> bool {
-        self.holders[expert].contains(&rank)
+    fn take(&mut self, candidate: Candidate) {
+        self.layer.apply(candidate.change);
+        self.sent += candidate.sends;
+        self.paid += candidate.price;
     }
 
-    /// Whether an expert must be sent to a rank that did not hold it before.
-    fn is_sent(&self, rank: usize, expert: usize) -> bool {
-        !self.before[self.slots(rank)].iter().any(|held| held.index() == expert)
-    }
-
-    /// The change that gains most after its price, and how many experts it sends.
-    fn best_change(&self) -> Option<(Change, usize)> {
-        if self.ensemble.is_idle() {
-            return None;
-        }
-        let total: f32 = self.costs.iter().fold(0.0, |sum, cost| sum + cost);
-        // With f = (cost / (windows × ranks))^(1/8), a change of cost by d changes f by about
-        // f × d / (8 × cost).
-        let scale = eighth_root(total / (self.ensemble.windows() * self.ranks.len()) as f32);
-        let price = self.limits.price * 8.0 * total / scale;
-        let floor = total * 1e-5;
-        let mut best = Best::new(floor, price, self.room());
-        let mut hottest: Vec<usize> = (0..self.ranks.len()).collect();
-        hottest.sort_by(|&a, &b| self.costs[b].total_cmp(&self.costs[a]).then(a.cmp(&b)));
-        for &hot in hottest.iter().take(HOT_RANKS) {
-            self.try_swaps(hot, &mut best);
-            self.try_relief(hot, &mut best);
-            self.try_replacements_on(hot, &hottest, &mut best);
-            if best.change.is_some() {
-                break;
-            }
-        }
-        best.change
-    }
-
-    fn room(&self) -> usize {
-        self.limits.most_sent.saturating_sub(self.sent)
-    }
-
-    /// Swaps of the hot rank's slots with those of all other ranks.
-    fn try_swaps(&self, hot: usize, best: &mut Best) {
-        for slot in self.slots(hot) {
-            let expert = self.table[slot].index();
-            let mine = self.share(expert);
-            for rank in (0..self.ranks.len()).filter(|&rank| rank != hot) {
-                if self.holds(rank, expert) {
-                    continue;
-                }
-                for other_slot in self.slots(rank) {
-                    let other = self.table[other_slot].index();
-                    if self.holds(hot, other) {
-                        continue;
-                    }
-                    let theirs = self.share(other);
-                    let now = self.costs[hot] + self.costs[rank];
-                    let relieved =
-                        cost_with(self.rank_loads(hot), theirs, mine, self.slowness[hot]);
-                    // More than this can't be gained, whatever it does to the other rank.
-                    if now - relieved <= best.gain {
-                        continue;
-                    }
-                    let loaded =
-                        cost_with(self.rank_loads(rank), mine, theirs, self.slowness[rank]);
-                    let sends = usize::from(self.is_sent(rank, expert))
-                        + usize::from(self.is_sent(hot, other));
-                    let change =
-                        Change::Swap(SlotId::from_index(slot), SlotId::from_index(other_slot));
-                    best.offer(change, now - relieved - loaded, sends);
-                }
+    /// Gives every expert that has too few live replicas a slot, at any price: the one that costs
+    /// least among those of experts that can spare one.
+    fn place_missing(&mut self) {
+        for expert in 0..self.layer.experts() {
+            while self.layer.count(expert) < self.limits.least_replicas.max(1) {
+                let spare = |slot: &usize| {
+                    let held = self.layer.expert(*slot);
+                    held != expert && self.can_spare(held, self.layer.count(expert) > 0)
+                };
+                let slots = self.live_slots().filter(spare);
+                let apart = |slot: &usize| !self.layer.holds(self.layer.rank_of(*slot), expert);
+                let best = self
+                    .cheapest(slots.clone().filter(apart), expert)
+                    .or_else(|| self.cheapest(slots, expert));
+                // There are at least as many live slots as replicas that must be.
+                let Some(candidate) = best else { break };
+                self.take(candidate);
             }
         }
     }
 
-    /// More replicas for the hot rank's experts, on slots of other ranks that hold one of several
-    /// replicas.
-    fn try_relief(&self, hot: usize, best: &mut Best) {
-        for slot in self.slots(hot) {
-            let expert = self.table[slot].index();
-            for rank in (0..self.ranks.len()).filter(|&rank| rank != hot) {
-                if self.holds(rank, expert) {
-                    continue;
-                }
-                for target in self.slots(rank) {
-                    if self.counts[self.table[target].index()] > 1 {
-                        self.offer_replacement(target, expert, best);
-                    }
-                }
-            }
-        }
+    /// Whether an expert may give up a replica; one without any other comes first.
+    fn can_spare(&self, expert: usize, optional: bool) -> bool {
+        let least = if optional { self.limits.least_replicas.max(1) } else { 1 };
+        self.layer.count(expert) > least
     }
 
-    /// For the hot rank's slots that hold one of several replicas: experts of the ranks that are
-    /// nearly as loaded.
-    fn try_replacements_on(&self, hot: usize, hottest: &[usize], best: &mut Best) {
-        for target in self.slots(hot) {
-            if self.counts[self.table[target].index()] < 2 {
+    fn live_slots(&self) -> impl Iterator<Item = usize> + Clone + use<'_, 'a> {
+        (0..self.layer.ranks()).flat_map(|rank| self.layer.slots(rank))
+    }
+
+    /// The replacement by `expert` that gains most, at any price; of equal ones the first.
+    fn cheapest(&self, slots: impl Iterator<Item = usize>, expert: usize) -> Option<Candidate> {
+        let mut scratch = Scratch::default();
+        let gains = slots.map(|slot| {
+            let change = Change::Replace(slot, expert);
+            (self.layer.gain(change, &mut scratch), change)
+        });
+        let best = gains.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.map(|(gain, change)| self.candidate(gain, change))
+    }
+
+    /// Brings experts whose replicas all stand on one node to a second one, at any price.
+    fn spread(&mut self) {
+        for expert in 0..self.layer.experts() {
+            if self.layer.count(expert) < 2 || self.layer.nodes_holding(expert, None, None) > 1 {
                 continue;
             }
-            for &rank in hottest.iter().take(HELPED_RANKS).filter(|&&rank| rank != hot) {
-                for slot in self.slots(rank) {
-                    let expert = self.table[slot].index();
-                    if !self.holds(hot, expert) {
-                        self.offer_replacement(target, expert, best);
+            let mut best: Option<Candidate> = None;
+            let mut scratch = Scratch::default();
+            for &slot in self.layer.holders(expert) {
+                let rank = self.layer.rank_of(slot);
+                let home = self.layer.node_of(rank);
+                for other in self.live_slots() {
+                    let other_rank = self.layer.rank_of(other);
+                    let held = self.layer.expert(other);
+                    let fits = self.layer.node_of(other_rank) != home
+                        && !self.layer.holds(rank, held)
+                        && self.keeps_spread(held, other, slot);
+                    if !fits {
+                        continue;
+                    }
+                    let change = Change::Swap(slot, other);
+                    let gain = self.layer.gain(change, &mut scratch);
+                    if best.is_none_or(|best| gain > best.estimate) {
+                        best = Some(self.candidate(gain, change));
+                    }
+                }
+            }
+            if let Some(candidate) = best {
+                self.take(candidate);
+            }
+        }
+    }
+
+    fn candidate(&self, estimate: f32, change: Change) -> Candidate {
+        let mut candidate = Candidate { estimate, price: 0.0, sends: 0, change };
+        let mut send = |rank: usize, expert: usize| {
+            candidate.price += self.sends.price(&self.layer, rank, expert);
+            candidate.sends += self.sends.count(rank, expert);
+        };
+        match change {
+            Change::Swap(one, other) => {
+                send(self.layer.rank_of(other), self.layer.expert(one));
+                send(self.layer.rank_of(one), self.layer.expert(other));
+            }
+            Change::Replace(target, expert) => send(self.layer.rank_of(target), expert),
+        }
+        candidate
+    }
+
+    /// Whether an expert that stands on several nodes still does with its replica on another slot.
+    fn keeps_spread(&self, expert: usize, without: usize, with: usize) -> bool {
+        !self.limits.spread
+            || self.layer.nodes_holding(expert, None, None) < 2
+            || self.layer.nodes_holding(expert, Some(without), Some(with)) > 1
+    }
+
+    /// The change that gains most after its price.
+    fn best_change(&mut self) -> Option<Candidate> {
+        let total = self.layer.total_cost();
+        // With f = (cost / (mass × ranks))^(1/8), a change of cost by d changes f by about
+        // f × d / (8 × cost).
+        let smoothed = self.layer.windows().smoothed(total, self.layer.ranks());
+        let unit = 8.0 * total / smoothed;
+        let floor = total * 1e-5;
+        self.verdict = Verdict::Settled;
+        self.set_removals();
+        let order = self.order();
+        for &hot in order.iter().take(HOT_RANKS) {
+            self.candidates.clear();
+            self.collect_swaps(hot, &order);
+            self.collect_relief(hot, &order);
+            self.collect_replacements_on(hot, &order);
+            if let Some(best) = self.best_candidate(unit, floor) {
+                return Some(best);
+            }
+        }
+        None
+    }
+
+    /// Ranks by falling cost: all of them, or only the first and the last ones where there are many.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.layer.ranks()).collect();
+        let by_cost = |&one: &usize, &other: &usize| {
+            self.layer.cost(other).total_cmp(&self.layer.cost(one)).then(one.cmp(&other))
+        };
+        let hot = HELPED_RANKS.max(HOT_RANKS);
+        if order.len() > hot + PARTNERS {
+            order.select_nth_unstable_by(hot, by_cost);
+            let from = order.len() - PARTNERS;
+            order[hot..].select_nth_unstable_by(from - hot, by_cost);
+            order.drain(hot..from);
+        }
+        order.sort_unstable_by(by_cost);
+        order
+    }
+
+    fn best_candidate(&mut self, unit: f32, floor: f32) -> Option<Candidate> {
+        let room = self.limits.most_sent.saturating_sub(self.sent);
+        let mut over_budget = false;
+        let mut unpaid = false;
+        self.candidates.retain_mut(|candidate| {
+            let gross = candidate.estimate;
+            candidate.price *= unit;
+            candidate.estimate -= candidate.price;
+            over_budget |= gross > floor && candidate.sends > room;
+            unpaid |= gross > floor && candidate.estimate <= floor;
+            candidate.sends <= room && candidate.estimate > floor
+        });
+        let by_bound = |one: &Candidate, other: &Candidate| {
+            other.estimate.total_cmp(&one.estimate).then(one.change.cmp(&other.change))
+        };
+        if self.candidates.len() > MOST_EVALUATED {
+            self.candidates.select_nth_unstable_by(MOST_EVALUATED, by_bound);
+            self.candidates.truncate(MOST_EVALUATED);
+        }
+        let (mut best, mut net) = (None, floor);
+        for candidate in &self.candidates {
+            let gain = self.layer.gain(candidate.change, &mut self.scratch);
+            if gain - candidate.price > net {
+                net = gain - candidate.price;
+                best = Some(Candidate { price: candidate.price / unit, ..*candidate });
+            } else {
+                unpaid |= gain > floor && gain - candidate.price <= floor;
+            }
+        }
+        if over_budget {
+            self.verdict = Verdict::Budget;
+        } else if unpaid && self.verdict == Verdict::Settled {
+            self.verdict = Verdict::NotWorthIt;
+        }
+        best
+    }
+
+    /// For every slot of an expert that can spare a replica what giving it up costs on the ranks that
+    /// hold the others and take its load over.
+    fn set_removals(&mut self) {
+        self.removals.clear();
+        self.removals.resize(self.layer.all_slots(), None);
+        for expert in 0..self.layer.experts() {
+            if !self.can_spare(expert, true) {
+                continue;
+            }
+            let fewer = self.layer.count(expert) - 1;
+            self.layer.windows().fill_share(expert, fewer, &mut self.share);
+            let now = self.layer.share(expert);
+            let burden_of =
+                |&slot: &usize| -self.layer.rank_gain(self.layer.rank_of(slot), now, &self.share);
+            let burdens = self.layer.holders(expert).iter().map(burden_of);
+            let all = burdens.clone().fold(0.0, |sum, burden| sum + burden);
+            for (&slot, burden) in self.layer.holders(expert).iter().zip(burdens) {
+                self.removals[slot] = Some(all - burden);
+            }
+        }
+    }
+
+    /// What one more replica of an expert gains on the ranks that hold it; leaves the load of one of so
+    /// many replicas in `self.share`.
+    fn relief(&mut self, expert: usize) -> f32 {
+        let more = self.layer.count(expert) + 1;
+        self.layer.windows().fill_share(expert, more, &mut self.share);
+        let now = self.layer.share(expert);
+        let holders = self.layer.holders(expert).iter();
+        holders.fold(0.0, |sum, &slot| {
+            sum + self.layer.rank_gain(self.layer.rank_of(slot), now, &self.share)
+        })
+    }
+
+    /// Swaps of the hot rank's slots with those of other ranks.
+    fn collect_swaps(&mut self, hot: usize, order: &[usize]) {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        let focus = self.layer.focus(hot);
+        let mine: Vec<View> = self.views(hot, hot).collect();
+        for &rank in order.iter().filter(|&&rank| rank != hot) {
+            let partner = self.layer.focus(rank);
+            let mine_there: Vec<View> = self.views(hot, rank).collect();
+            for (other_slot, theirs) in self.layer.slots(rank).zip(self.views(rank, rank)) {
+                let other = self.layer.expert(other_slot);
+                if self.layer.holds(hot, other) {
+                    continue;
+                }
+                let theirs_here = focus.view(self.layer.share(other));
+                for (index, slot) in self.layer.slots(hot).enumerate() {
+                    let expert = self.layer.expert(slot);
+                    let estimate = focus.gain(&mine[index], &theirs_here)
+                        + partner.gain(&theirs, &mine_there[index]);
+                    if estimate > 0.0
+                        && !self.layer.holds(rank, expert)
+                        && self.keeps_spread(expert, slot, other_slot)
+                        && self.keeps_spread(other, other_slot, slot)
+                    {
+                        let change = Change::Swap(slot, other_slot);
+                        candidates.push(self.candidate(estimate, change));
                     }
                 }
             }
         }
+        self.candidates = candidates;
     }
 
-    fn offer_replacement(&self, target: usize, expert: usize, best: &mut Best) {
-        let old = self.table[target].index();
-        let rank = self.rank_index(target);
-        let (more, fewer) = (self.counts[expert] as f32, self.counts[old] as f32);
-        let (grown, shrunk) = (self.share(old), self.share(expert));
-        // Every replica of the old expert grows, every one of the new expert shrinks.
-        let grow = 1.0 / (fewer - 1.0);
-        let shrink = 1.0 / (more + 1.0);
-        // A missing expert brings all its load.
-        let arriving = if more == 0.0 { 1.0 } else { 1.0 - shrink };
-        self.affected(rank, old, expert, &mut best.affected);
-        let mut gain = 0.0;
-        for index in 0..best.affected.len() {
-            let other = best.affected[index];
-            // In shares of before: what the rank gains of the old and of the new expert.
-            let mut of_old = self.held(other, old) as f32 * grow;
-            let mut of_new = -(self.held(other, expert) as f32) * shrink;
-            if other == rank {
-                of_old -= 1.0 + grow;
-                of_new += arriving;
+    /// The loads of a rank's slots as another rank, or it itself, sees them.
+    fn views(&self, rank: usize, by: usize) -> impl Iterator<Item = View> + use<'_, 'a> {
+        let focus = self.layer.focus(by);
+        let slots = self.layer.slots(rank);
+        slots.map(move |slot| focus.view(self.layer.share(self.layer.expert(slot))))
+    }
+
+    /// More replicas for the hot rank's experts, on slots of other ranks that can be spared.
+    fn collect_relief(&mut self, hot: usize, order: &[usize]) {
+        for slot in self.layer.slots(hot) {
+            let expert = self.layer.expert(slot);
+            let relief = self.relief(expert);
+            for &rank in order {
+                if self.layer.holds(rank, expert) {
+                    continue;
+                }
+                self.collect_replacements(self.layer.slots(rank), expert, relief);
             }
-            let slowness = self.slowness[other];
-            let changes = grown.iter().zip(shrunk).map(|(old, new)| old * of_old + new * of_new);
-            best.loads.clear();
-            best.loads.extend(
-                self.rank_loads(other)
-                    .iter()
-                    .zip(changes)
-                    .map(|(now, change)| (now + change * slowness).max(0.0)),
+        }
+    }
+
+    /// For the hot rank's slots that can be spared: experts of the ranks that are nearly as loaded.
+    fn collect_replacements_on(&mut self, hot: usize, order: &[usize]) {
+        if self.layer.slots(hot).all(|slot| self.removals[slot].is_none()) {
+            return;
+        }
+        for &rank in order.iter().take(HELPED_RANKS).filter(|&&rank| rank != hot) {
+            for slot in self.layer.slots(rank) {
+                let expert = self.layer.expert(slot);
+                if !self.layer.holds(hot, expert) {
+                    let relief = self.relief(expert);
+                    self.collect_replacements(self.layer.slots(hot), expert, relief);
+                }
+            }
+        }
+    }
+
+    /// Replacements by an expert on slots of one rank; `self.share` is the load of its replicas then.
+    fn collect_replacements(&mut self, slots: Range<usize>, expert: usize, relief: f32) {
+        for target in slots {
+            let Some(removal) = self.removals[target] else { continue };
+            let old = self.layer.expert(target);
+            let arrival = self.layer.rank_gain(
+                self.layer.rank_of(target),
+                self.layer.share(old),
+                &self.share,
             );
-            gain += self.costs[other] - cost(&best.loads);
-        }
-        let sends = usize::from(self.is_sent(rank, expert));
-        best.offer(Change::Replace(SlotId::from_index(target), expert), gain, sends);
-    }
-
-    /// The ranks whose loads change when a slot of `rank` goes from one expert to another, in order.
-    fn affected(&self, rank: usize, old: usize, new: usize, ranks: &mut Vec<usize>) {
-        ranks.clear();
-        ranks.push(rank);
-        ranks.extend_from_slice(&self.holders[old]);
-        ranks.extend_from_slice(&self.holders[new]);
-        ranks.sort_unstable();
-        ranks.dedup();
-    }
-
-    fn held(&self, rank: usize, expert: usize) -> usize {
-        self.holders[expert].iter().filter(|&&holder| holder == rank).count()
-    }
-
-    fn rank_index(&self, slot: usize) -> usize {
-        let rank = self.topology.rank_of(SlotId::from_index(slot));
-        // Live ranks are sorted, and only their slots come here.
-        self.ranks.partition_point(|&live| live < rank)
-    }
-
-    fn apply(&mut self, change: Change) {
-        match change {
-            Change::Swap(one, other) => {
-                let (one_rank, other_rank) =
-                    (self.rank_index(one.index()), self.rank_index(other.index()));
-                let (one_expert, other_expert) =
-                    (self.table[one.index()].index(), self.table[other.index()].index());
-                self.table.swap(one.index(), other.index());
-                Self::pass_on(&mut self.holders[one_expert], one_rank, Some(other_rank));
-                Self::pass_on(&mut self.holders[other_expert], other_rank, Some(one_rank));
-                self.set_loads(one_rank);
-                self.set_loads(other_rank);
-            }
-            Change::Replace(target, expert) => {
-                let old = self.table[target.index()].index();
-                let rank = self.rank_index(target.index());
-                self.table[target.index()] = ExpertId::from_index(expert);
-                Self::pass_on(&mut self.holders[old], rank, None);
-                self.holders[expert].push(rank);
-                self.counts[old] -= 1;
-                self.counts[expert] += 1;
-                self.set_share(old);
-                self.set_share(expert);
-                let mut affected = Vec::new();
-                self.affected(rank, old, expert, &mut affected);
-                for rank in affected {
-                    self.set_loads(rank);
-                }
-            }
+            // A rank that takes load of the one over and is relieved of the other is not as burdened as
+            // if it were not relieved.
+            let rank_of = |&slot: &usize| self.layer.rank_of(slot);
+            let mut takers = self.layer.holders(old).iter().filter(|&&slot| slot != target);
+            let is_relieved = takers.any(|slot| self.layer.holds(rank_of(slot), expert));
+            let burden = if is_relieved { 0.0 } else { removal };
+            self.push_replacement(target, expert, relief - burden + arrival);
         }
     }
 
-    /// A replica leaves one rank, for another one or for good.
-    fn pass_on(holders: &mut Vec<usize>, from: usize, to: Option<usize>) {
-        if let Some(index) = holders.iter().position(|&holder| holder == from) {
-            match to {
-                Some(to) => holders[index] = to,
-                None => {
-                    holders.swap_remove(index);
-                }
-            }
+    fn push_replacement(&mut self, target: usize, expert: usize, estimate: f32) {
+        let old = self.layer.expert(target);
+        if estimate > 0.0 && old != expert && self.leaves_spread(old, target) {
+            self.candidates.push(self.candidate(estimate, Change::Replace(target, expert)));
         }
     }
-}
 
-/// The best change found so far.
-struct Best {
-    change: Option<(Change, usize)>,
-    gain: f32,
-    /// Of one sent expert, in cost.
-    price: f32,
-    /// Experts that may still be sent.
-    room: usize,
-    /// Room to compute in, kept from one change to the next.
-    affected: Vec<usize>,
-    loads: Vec<f32>,
-}
-
-impl Best {
-    /// Nothing yet; a change must gain more than `gain` to be kept.
-    fn new(gain: f32, price: f32, room: usize) -> Self {
-        Self { change: None, gain, price, room, affected: Vec::new(), loads: Vec::new() }
+    /// Whether an expert that stands on several nodes still does without one of its replicas.
+    fn leaves_spread(&self, expert: usize, without: usize) -> bool {
+        !self.limits.spread
+            || self.layer.count(expert) == 2
+            || self.layer.nodes_holding(expert, None, None) < 2
+            || self.layer.nodes_holding(expert, Some(without), None) > 1
     }
-
-    /// Keeps a change that gains more than the best so far; of equal ones the first.
-    fn offer(&mut self, change: Change, gain: f32, sends: usize) {
-        let net = gain - self.price * sends as f32;
-        if sends <= self.room && net > self.gain {
-            self.gain = net;
-            self.change = Some((change, sends));
-        }
-    }
-}
-
-fn eighth_root(value: f32) -> f32 {
-    value.sqrt().sqrt().sqrt()
 }
