@@ -41,6 +41,7 @@ mod plan;
 mod policy;
 mod proposal;
 mod robust;
+mod shares;
 mod static_policy;
 mod xllm;
 
@@ -52,5 +53,9 @@ pub use plan::{LayerPlan, PlanRequest, plan};
 pub use policy::{LayerRequest, Policy};
 pub use proposal::Proposal;
 pub use robust::{MovePrice, Objective, Robust};
+pub use shares::{
+    ExactShares, HedgedShares, LocalShares, Replicas, SharesError, exact_shares, hedged_shares,
+    local_shares,
+};
 pub use static_policy::Static;
 pub use xllm::Xllm;
