@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{DeepSeek, Policy, PolicyError, Robust, Static, Xllm};
+use crate::{DeepSeek, Greedy, Policy, PolicyError, Robust, Static, Xllm};
 
 /// The names that [`by_name`] knows.
-pub const NAMES: &[&str] = &["static", "deepseek", "xllm", "robust"];
+pub const NAMES: &[&str] = &["static", "deepseek", "xllm", "greedy", "robust"];
 
 /// The policy called `name`.
 ///
@@ -16,6 +16,7 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Policy>, PolicyError> {
         "static" => Ok(Arc::new(Static)),
         "deepseek" => Ok(Arc::new(DeepSeek)),
         "xllm" => Ok(Arc::new(Xllm)),
+        "greedy" => Ok(Arc::new(Greedy::default())),
         "robust" => Ok(Arc::new(Robust::default())),
         _ => Err(PolicyError::UnknownPolicy { name: name.to_owned() }),
     }
@@ -37,7 +38,7 @@ mod tests {
         let message = by_name("deepsek").unwrap_err().to_string();
         assert_eq!(
             message,
-            "no policy is called \"deepsek\", allowed are static, deepseek, xllm, robust"
+            "no policy is called \"deepsek\", allowed are static, deepseek, xllm, greedy, robust"
         );
     }
 }

@@ -74,8 +74,8 @@ const CASES: &[(&str, &str)] = &[
         "{dir}/c.toml, line 1: unknown field `polcy`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `run`",
     ),
     (
-        "[policy]\nname = \"greedy\"",
-        r#"{dir}/c.toml: policy.name = "greedy" is not allowed; allowed: one of static, deepseek, xllm, robust"#,
+        "[policy]\nname = \"fastest\"",
+        r#"{dir}/c.toml: policy.name = "fastest" is not allowed; allowed: one of static, deepseek, xllm, greedy, robust"#,
     ),
     (
         "[policy]\nname = 3",
@@ -107,6 +107,18 @@ const CASES: &[(&str, &str)] = &[
         "{dir}/c.toml: manager.windows_kept = 1000 is not allowed; allowed: 1 to 128",
     ),
     (
+        "[manager]\nrepresentative_windows = 129",
+        "{dir}/c.toml: manager.representative_windows = 129 is not allowed; allowed: 0 to 128",
+    ),
+    (
+        "[manager]\nphases = \"prompt\"",
+        "{dir}/c.toml, line 2, manager.phases: unknown variant `prompt`, expected one of `all`, `prefill`, `decode`",
+    ),
+    (
+        "[manager]\nphases = 3",
+        "{dir}/c.toml, line 2, manager.phases: invalid type: 3, allowed: a text in quotes",
+    ),
+    (
         "[manager]\nlayers_in_flight = 0",
         "{dir}/c.toml: manager.layers_in_flight = 0 is not allowed; allowed: 1 to 64",
     ),
@@ -128,7 +140,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[manager]\ninterval = 3",
-        "{dir}/c.toml, line 2, manager.interval: unknown field `interval`, expected one of `update_interval_steps`, `min_gain`, `window_samples`, `windows_kept`, `layers_in_flight`, `plan_timeout`, `agreement_timeout`, `prepare_timeout`, `commit_timeout`, `revert_timeout`",
+        "{dir}/c.toml, line 2, manager.interval: unknown field `interval`, expected one of `update_interval_steps`, `min_gain`, `phases`, `window_samples`, `windows_kept`, `representative_windows`, `layers_in_flight`, `plan_timeout`, `agreement_timeout`, `prepare_timeout`, `commit_timeout`, `revert_timeout`",
     ),
     ("[model]\ngroups = 0", "{dir}/c.toml: model.groups = 0 is not allowed; allowed: 1 to 65536"),
     (

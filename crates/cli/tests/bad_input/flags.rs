@@ -71,8 +71,8 @@ const CASES: &[(&str, &str)] = &[
         "--redundant_experts_num 9999 is not allowed; allowed: 0 to 4096",
     ),
     (
-        "run --policy greedy",
-        r#"--policy "greedy" is not allowed; allowed: one of static, deepseek, xllm, robust"#,
+        "run --policy fastest",
+        r#"--policy "fastest" is not allowed; allowed: one of static, deepseek, xllm, greedy, robust"#,
     ),
     (
         "run --commit both",
@@ -136,7 +136,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "plan --load Q --ranks 16 --slots 144 --policy best",
-        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, robust"#,
+        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, greedy, robust"#,
     ),
     (
         "plan --load Q --ranks 16 --slots 144 --format x",
@@ -172,7 +172,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "simulate Q --ranks 16 --slots 144 --policy deepseek,best",
-        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, robust"#,
+        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, greedy, robust"#,
     ),
     (
         "simulate Q --ranks 16 --slots 144 --groups 7",
