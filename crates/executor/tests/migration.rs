@@ -4,7 +4,9 @@
 mod cluster;
 
 use cluster::{Cluster, Patience, Rank, expert_bytes, options, random_table};
-use eplb_core::{LayerId, ModelShape, NodeId, RankSpec, SlotId, Topology};
+use eplb_core::{
+    Epoch, LayerId, LayerPlacement, ModelShape, NodeId, RankSpec, SHARE_ONE, SlotId, Topology,
+};
 use eplb_device::PinnedMemory;
 use eplb_executor::{CommitMode, ExecutorError, ExecutorOptions};
 
@@ -69,6 +71,42 @@ fn a_committed_change_goes_back() {
         }
         cluster.end();
     }
+}
+
+#[test]
+fn a_change_of_shares_alone_copies_nothing_and_goes_both_ways() {
+    for commit in BOTH {
+        let mut cluster = small(commit);
+        let layer = LayerId(1);
+        let before = cluster.placement.layer(layer).clone();
+        let shares: Vec<u16> = (0..12).map(|slot| shares_of_the_last(&before, slot)).collect();
+        for epoch in [1, 2] {
+            let to = before.with_shares(&shares, &cluster.topology).unwrap();
+            let to = to.with_epoch(Epoch(epoch));
+            assert!(to.shares().is_some());
+            let copies = cluster.faults.count_of("copy");
+            let token = cluster.prepare(layer, &to).unwrap();
+            cluster.commit(layer, token, &to).unwrap();
+            if epoch == 1 {
+                cluster.revert(token);
+                cluster.placement.set_layer(layer, before.clone());
+            }
+            cluster.release(token);
+            assert_eq!(cluster.faults.count_of("copy"), copies, "{commit:?}");
+            cluster.verify();
+        }
+        // Weights move as before afterwards.
+        let to = cluster.layer_placement(layer, &random_table(8, 12, 3), 3);
+        cluster.change(layer, &to).unwrap();
+        cluster.verify();
+        cluster.end();
+    }
+}
+
+/// All tokens of an expert go to its last replica.
+fn shares_of_the_last(placement: &LayerPlacement, slot: usize) -> u16 {
+    let expert = placement.experts()[slot];
+    if placement.experts()[slot + 1..].contains(&expert) { 0 } else { SHARE_ONE }
 }
 
 #[test]

@@ -90,6 +90,11 @@ impl Change {
         }
     }
 
+    /// Whether only shares change: no weight moves.
+    pub(crate) fn is_only_rerouting(&self) -> bool {
+        self.from.experts() == self.to.experts()
+    }
+
     /// What headers say of it.
     pub(crate) fn directive(&self) -> Directive {
         let (token, layer) = (self.token, self.layer);
@@ -100,7 +105,8 @@ impl Change {
         } else {
             let (from_epoch, epoch) = (self.from.epoch(), self.to.epoch());
             let experts = self.to.experts().to_vec();
-            Directive::Prepare { token, layer, from_epoch, epoch, experts }
+            let shares = self.to.shares().map(<[u16]>::to_vec);
+            Directive::Prepare { token, layer, from_epoch, epoch, experts, shares }
         }
     }
 

@@ -22,8 +22,12 @@ pub struct PlanJob {
     pub round: RoundId,
     /// The layers to plan, in order; the others stay as they are.
     pub layers: Vec<LayerId>,
-    /// Load windows of all layers, oldest first, at least one.
+    /// Load windows of all layers, oldest first, at least one. A layer of which nothing is known in a
+    /// window has no token there.
     pub windows: Vec<ExpertLoad>,
+    /// How much each window counts, relative to the others: one weight for each, or none at all when
+    /// all count alike.
+    pub weights: Vec<f32>,
     /// The placement that is live.
     pub present: Placement,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use eplb_core::{RankId, Topology};
 use serde::{Deserialize, Serialize};
 
-use crate::ManagerError;
+use crate::{ManagerError, PlannedPhases};
 
 /// How headers and reports travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +34,22 @@ pub struct ManagerConfig {
     /// present load is below this (xLLM's `eplb_update_threshold`), 0 to 1. At 1, the default, every
     /// layer whose load changed its proportions is; at 0 none is after its first plan.
     pub update_threshold: f64,
-    /// A planned layer is moved only if it gains more balancedness than this, 0 to 1.
+    /// A planned layer is moved only if its [`crate::PlannedLayer::gain`] is more than this, 0 to 1: in
+    /// units of the layer's mean rank load with policies that weigh gain and price, else in
+    /// balancedness.
     pub min_gain: f64,
     /// Samples (engine steps, as ranks report them) that are summed to one load window, 1 to 2^20.
     pub window_samples: u32,
-    /// Complete windows kept for each layer, 1 to 128: the ensemble that a policy plans for.
+    /// Recent windows kept, 1 to 128. Their sum is the load that is compared with that of the last
+    /// update, and each is planned for.
     pub windows_kept: usize,
+    /// Representatives kept of older windows, 0 to 128, which are planned for too
+    /// ([`eplb_core::Ensemble`]). The end of a window costs a comparison with each.
+    pub representative_windows: usize,
+    /// The load that is planned for. Samples of other phases are counted and left out of windows; an
+    /// engine that never names phases reports [`crate::Phase::Mixed`], which only
+    /// [`PlannedPhases::All`] takes.
+    pub planned_phases: PlannedPhases,
     /// Layers that may be between prepare and settled at once, at least 1. Each costs the ranks
     /// staging memory.
     pub layers_in_flight: usize,
@@ -70,6 +80,8 @@ impl Default for ManagerConfig {
             min_gain: 0.0,
             window_samples: 128,
             windows_kept: 8,
+            representative_windows: 0,
+            planned_phases: PlannedPhases::All,
             layers_in_flight: 1,
             plan_timeout: Duration::from_secs(60),
             agreement_timeout: Duration::from_secs(30),
@@ -83,7 +95,7 @@ impl Default for ManagerConfig {
 }
 
 impl ManagerConfig {
-    /// Most complete windows of a layer: their sum still fits 64 bits.
+    /// Most recent windows (their sum still fits 64 bits), and most representatives.
     pub const MOST_WINDOWS: usize = 128;
     /// Most samples of a window.
     pub const MOST_SAMPLES: u32 = 1 << 20;
@@ -107,6 +119,8 @@ impl ManagerConfig {
         within("min_gain", self.min_gain, 0.0, 1.0)?;
         within("window_samples", self.window_samples.into(), 1.0, Self::MOST_SAMPLES.into())?;
         within("windows_kept", self.windows_kept as f64, 1.0, Self::MOST_WINDOWS as f64)?;
+        let representatives = self.representative_windows as f64;
+        within("representative_windows", representatives, 0.0, Self::MOST_WINDOWS as f64)?;
         within("refusal_backoff", self.refusal_backoff.into(), 0.0, Self::MOST_BACKOFF.into())?;
         if self.layers_in_flight == 0 {
             return Err(ManagerError::Zero { name: "layers_in_flight" });

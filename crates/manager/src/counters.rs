@@ -1,5 +1,6 @@
 //! What a manager has seen and done, in numbers.
 
+use eplb_core::{Account, Verdict};
 use serde::Serialize;
 
 use crate::{ReportError, RoundAbort};
@@ -49,17 +50,19 @@ counters! {
     reports_malformed,
     /// Statuses of changes that were already over.
     statuses_stale,
-    /// Steps whose load all ranks reported.
+    /// Steps whose load all ranks reported, and which are planned for.
     samples_complete,
     /// Steps whose load some rank never reported; dropped.
     samples_incomplete,
     /// Complete samples without a single token; dropped.
     samples_empty,
+    /// Complete samples of a phase that is not planned for; dropped.
+    samples_of_other_phases,
     /// Layers' parts of samples that a switch of placement divides; dropped.
     layer_samples_uncredited,
     /// Layers' parts of samples with more tokens than can be; dropped.
     layer_samples_overflowing,
-    /// Load windows completed, over all layers.
+    /// Load windows completed.
     windows_complete,
     /// Rounds begun.
     rounds_started,
@@ -75,6 +78,16 @@ counters! {
     plans_late,
     /// Rounds that ranks planned differently.
     plans_disagreed,
+    /// Planned layers by a policy that does not weigh gain against price.
+    layers_planned_unweighed,
+    /// Planned layers without load to plan for.
+    layers_planned_idle,
+    /// Planned layers that no further change would improve.
+    layers_planned_settled,
+    /// Planned layers of which further changes would gain less than they cost.
+    layers_planned_not_worth_more,
+    /// Planned layers whose changes a budget of moves ended.
+    layers_planned_over_budget,
     /// Planned layers that were not worth moving.
     layers_unchanged,
     /// Layers that all ranks prepared.
@@ -85,6 +98,8 @@ counters! {
     layers_dropped,
     /// Layers that all ranks committed.
     layers_committed,
+    /// Of these, layers whose table stayed: only shares changed, and no weight moved.
+    layers_rerouted,
     /// Commits that failed on some rank.
     commits_failed,
     /// Layers that went back to their old epoch.
@@ -122,6 +137,20 @@ impl Counters {
                 &mut self.reports_malformed
             }
             ReportError::Contradiction { .. } => &mut self.reports_contradicting,
+        };
+        *counter += 1;
+    }
+
+    /// Counts a planned layer by what the policy says of it, and nothing for a verdict of a later
+    /// version.
+    pub(crate) fn count_planned(&mut self, account: Option<&Account>) {
+        let counter = match account.map(|account| account.verdict) {
+            None => &mut self.layers_planned_unweighed,
+            Some(Verdict::Idle) => &mut self.layers_planned_idle,
+            Some(Verdict::Settled) => &mut self.layers_planned_settled,
+            Some(Verdict::NotWorthIt) => &mut self.layers_planned_not_worth_more,
+            Some(Verdict::Budget) => &mut self.layers_planned_over_budget,
+            Some(_) => return,
         };
         *counter += 1;
     }

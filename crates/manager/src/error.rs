@@ -1,6 +1,6 @@
 //! Why a manager cannot be made.
 
-use eplb_core::{PlacementError, RankId};
+use eplb_core::{EnsembleError, PlacementError, RankId};
 use thiserror::Error;
 
 /// Why settings and a placement give no [`crate::Manager`] or [`crate::Follower`].
@@ -36,4 +36,7 @@ pub enum ManagerError {
     /// The placement to start with belongs to another model or topology.
     #[error("the placement to start with does not fit the model and the ranks: {0}")]
     Placement(#[from] PlacementError),
+    /// Windows to plan for that are of another model.
+    #[error("the windows to plan for: {0}")]
+    Ensemble(#[from] EnsembleError),
 }

@@ -1,6 +1,6 @@
 //! What can happen to a manager.
 
-use eplb_core::{ExpertId, LayerId, RankId, Step};
+use eplb_core::{Account, LayerId, LayerPlacement, RankId, Step};
 
 use crate::{RankReport, RoundId};
 
@@ -38,17 +38,25 @@ pub enum Event {
 pub struct PlannedLayer {
     /// The layer.
     pub layer: LayerId,
-    /// The logical expert of every slot.
-    pub experts: Vec<ExpertId>,
+    /// The new table, and the shares of its replicas. A change of shares alone moves no weight. Its
+    /// epoch does not matter: it gets one of its own when the change begins.
+    pub placement: LayerPlacement,
     /// Balancedness under the load planned for, as things are, 0 to 1.
     pub balancedness_before: f64,
-    /// Balancedness under the load planned for, with the new table, 0 to 1.
+    /// Balancedness under the load planned for, with the new placement, 0 to 1.
     pub balancedness_after: f64,
+    /// What the policy expects of the change, if it weighs that.
+    pub account: Option<Account>,
 }
 
 impl PlannedLayer {
-    /// What the layer gains in balancedness.
+    /// What the layer gains: the expected gain less its price where the policy weighs them, else what
+    /// balancedness gains. A plan for windows that differ can be right although balancedness under
+    /// their sum doesn't rise.
     pub fn gain(&self) -> f64 {
-        self.balancedness_after - self.balancedness_before
+        match self.account {
+            Some(account) => account.gain - account.price,
+            None => self.balancedness_after - self.balancedness_before,
+        }
     }
 }

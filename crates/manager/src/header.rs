@@ -45,6 +45,9 @@ pub enum Directive {
         epoch: Epoch,
         /// The whole new table: the logical expert of every slot of all ranks.
         experts: Vec<ExpertId>,
+        /// The share of its expert's tokens that each of these slots takes, as
+        /// [`eplb_core::LayerPlacement::with_shares`] takes them; none when replicas share evenly.
+        shares: Option<Vec<u16>>,
     },
     /// Switch the layer to what was prepared, before the forward of `at_step`. A rank that sees this
     /// late switches at once: without headers it has run none of the steps between.
@@ -91,8 +94,8 @@ impl Directive {
     }
 }
 
-/// A digest of the epochs of all layers. An epoch of a layer stands for one table for ever, so ranks
-/// with equal digests route alike.
+/// A digest of the epochs of all layers. An epoch of a layer stands for one table and its shares for
+/// ever, so ranks with equal digests route alike.
 pub fn epochs_digest(placement: &Placement) -> u64 {
     let mut hasher = Xxh3::new();
     for layer in placement.layers() {

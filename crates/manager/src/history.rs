@@ -26,21 +26,19 @@ impl LayerHistory {
         self.placements.push_back((step, placement));
     }
 
-    /// The placement that was live on all steps from `first` to `last`, if it was one.
+    /// The placement whose table was live on all steps from `first` to `last`, if it was one. Its
+    /// shares may have changed: what was counted on a slot is its expert's all the same.
     pub(crate) fn over(&self, first: Step, last: Step) -> Option<&LayerPlacement> {
         let after = self.placements.partition_point(|&(from, _)| from <= first);
-        let next = self.placements.get(after);
-        if next.is_some_and(|&(from, _)| from <= last) {
-            return None;
-        }
         let (_, placement) = self.placements.get(after.checked_sub(1)?)?;
-        Some(placement)
+        let mut later = self.placements.range(after..).take_while(|&&(from, _)| from <= last);
+        later.all(|(_, later)| later.experts() == placement.experts()).then_some(placement)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use eplb_core::{Epoch, LayerId, ModelShape, Placement, Topology};
+    use eplb_core::{Epoch, ExpertId, LayerId, ModelShape, Placement, Topology};
 
     use super::*;
 
@@ -50,14 +48,22 @@ mod tests {
         let topology = Topology::uniform(2, 1, 1).unwrap();
         let first = Placement::initial(shape, &topology).unwrap().layer(LayerId(0)).clone();
         let mut history = LayerHistory::new(first.clone());
-        history.switch(Step(10), first.with_epoch(Epoch(1)));
-        let epoch = |first, last| history.over(Step(first), Step(last)).map(|found| found.epoch());
-        assert_eq!(epoch(0, 9), Some(Epoch(0)));
-        assert_eq!(epoch(9, 10), None);
-        assert_eq!(epoch(10, 99), Some(Epoch(1)));
+        let other = [ExpertId(1), ExpertId(0)];
+        let other = LayerPlacement::new(LayerId(0), &other, Epoch(1), shape, &topology).unwrap();
+        history.switch(Step(10), other.clone());
+        let over = |history: &LayerHistory, first, last| {
+            history.over(Step(first), Step(last)).map(LayerPlacement::epoch)
+        };
+        assert_eq!(over(&history, 0, 9), Some(Epoch(0)));
+        assert_eq!(over(&history, 9, 10), None);
+        assert_eq!(over(&history, 10, 99), Some(Epoch(1)));
         for switch in 2..=SWITCHES_KEPT as u64 {
-            history.switch(Step(10 * switch), first.with_epoch(Epoch(switch)));
+            history.switch(Step(10 * switch), other.with_epoch(Epoch(switch)));
         }
+        // The table stayed: only shares can have changed.
+        assert_eq!(over(&history, 15, 45), Some(Epoch(1)));
+        history.switch(Step(200), first);
+        assert_eq!(over(&history, 45, 200), None);
         assert_eq!(history.over(Step(5), Step(5)), None, "no longer remembered");
     }
 }

@@ -8,6 +8,14 @@
 //! Neither has a thread, a clock, a device or a socket. Time is an argument ([`Timestamp`]), events go
 //! in, commands come out, and the same events give the same commands.
 //!
+//! # What is planned for
+//!
+//! Load comes as samples: the tokens that all live ranks counted over the same steps. Samples of a phase
+//! that is not planned for ([`ManagerConfig::planned_phases`]) are left out. So many samples make a
+//! window, of all layers at the same time, and the windows kept are what a [`PlanJob`] holds. A plan
+//! gives each layer a [`PlannedLayer`]: a table, the shares of its replicas, and what the policy expects
+//! of it, which is told in a [`Note::LayerPlanned`].
+//!
 //! # The protocol
 //!
 //! One [`StepHeader`] goes to the ranks with each step of the engine, and one [`RankReport`] comes back
@@ -43,6 +51,7 @@ mod history;
 mod layer_state;
 mod manager;
 mod note;
+mod phase;
 mod report;
 mod report_error;
 mod round;
@@ -62,6 +71,7 @@ pub use follower::{Action, Follower, FollowerError};
 pub use header::{Directive, StepHeader, Token, epochs_digest};
 pub use manager::Manager;
 pub use note::{Note, RoundAbort};
+pub use phase::{Phase, PlannedPhases};
 pub use report::{
     CountForm, LoadReport, PlanDigest, RankReport, Reason, RoundId, Status, TokenStatus,
 };

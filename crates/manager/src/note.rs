@@ -1,6 +1,6 @@
 //! What a manager lets its surroundings know.
 
-use eplb_core::{Epoch, LayerId, RankId, Step};
+use eplb_core::{Account, Epoch, LayerId, RankId, Step};
 use thiserror::Error;
 
 use crate::{Reason, ReportError, RoundId, Token};
@@ -18,6 +18,23 @@ pub enum Note {
     },
     /// The interval passed and no layer was worth a plan.
     RoundSkipped,
+    /// What a plan says of one layer; one note for each layer planned, in order, before
+    /// [`Note::RoundPlanned`].
+    LayerPlanned {
+        /// The round.
+        round: RoundId,
+        /// The layer.
+        layer: LayerId,
+        /// Balancedness under the load planned for, as things are.
+        balancedness_before: f64,
+        /// Balancedness under the load planned for, with the plan.
+        balancedness_after: f64,
+        /// Expected gain, price, the most that could be gained, and why the plan moves no more; from
+        /// policies that weigh it.
+        account: Option<Account>,
+        /// Whether the layer will be changed; if not, it is what it was, or it gains too little.
+        is_moving: bool,
+    },
     /// A plan is in use: how many layers will be moved.
     RoundPlanned {
         /// The round.

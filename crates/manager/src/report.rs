@@ -4,7 +4,7 @@ use std::fmt;
 
 use eplb_core::{RankId, Step};
 
-use crate::{Timestamp, Token};
+use crate::{Phase, Timestamp, Token};
 
 /// The message from one rank to the manager after one engine step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct LoadReport {
     pub counts: Vec<u64>,
     /// What the numbers of a row are.
     pub form: CountForm,
+    /// What these steps did. Where ranks differ, their steps count as [`Phase::Mixed`].
+    pub phase: Phase,
 }
 
 /// What the numbers of a row of counts are.
@@ -112,9 +114,17 @@ impl fmt::Display for RoundId {
 pub struct Reason(String);
 
 impl LoadReport {
-    /// What a rank counted in one step: plain counts, row-major [layers, local slots].
+    /// What a rank counted in one step: plain counts, row-major [layers, local slots], of a step that
+    /// may be anything ([`Phase::Mixed`]).
     pub fn of_step(step: Step, counts: Vec<u64>) -> Self {
-        Self { first_step: step, last_step: step, counts, form: CountForm::Plain }
+        let (form, phase) = (CountForm::Plain, Phase::Mixed);
+        Self { first_step: step, last_step: step, counts, form, phase }
+    }
+
+    /// The same of steps that did this.
+    #[must_use]
+    pub fn in_phase(self, phase: Phase) -> Self {
+        Self { phase, ..self }
     }
 }
 

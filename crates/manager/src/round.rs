@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 
-use eplb_core::{
-    Epoch, ExpertLoad, LayerId, LayerPlacement, ModelShape, Placement, RankId, Topology,
-};
+use eplb_core::{Epoch, ExpertLoad, LayerId, LayerPlacement, Placement, RankId, Topology};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{PlanDigest, PlannedLayer, Reason, RoundAbort, RoundId, Timestamp};
+use crate::{PlanDigest, PlanJob, PlannedLayer, Reason, RoundAbort, RoundId, Timestamp};
 
 /// The round that is open.
 #[derive(Debug)]
@@ -29,8 +27,8 @@ pub(crate) struct Round {
 #[derive(Debug)]
 pub(crate) struct Move {
     pub(crate) layer: LayerId,
-    /// The new table; its epoch is given when the change begins.
-    pub(crate) table: LayerPlacement,
+    /// The new placement; its epoch is given when the change begins.
+    pub(crate) placement: LayerPlacement,
     /// The load that the plan was made for.
     pub(crate) load: Vec<u64>,
     gain: f64,
@@ -40,7 +38,7 @@ pub(crate) struct Move {
 #[derive(Debug)]
 pub(crate) struct Planning {
     pub(crate) deadline: Timestamp,
-    /// Digest of the load windows that the plan is made for.
+    /// Digest of the load windows that the plan is made for, and of their weights.
     loads_digest: u64,
     /// This rank's plan and its digest; no plan when it failed.
     own: Option<(Option<Vec<PlannedLayer>>, u64)>,
@@ -60,12 +58,17 @@ pub(crate) enum Agreement {
 }
 
 impl Planning {
-    pub(crate) fn new(deadline: Timestamp, windows: &[ExpertLoad], topology: &Topology) -> Self {
+    pub(crate) fn new(deadline: Timestamp, job: &PlanJob, topology: &Topology) -> Self {
         let mut hasher = Xxh3::new();
-        for row in windows.iter().flat_map(ExpertLoad::rows) {
+        hash_length(&mut hasher, job.windows.len());
+        for row in job.windows.iter().flat_map(ExpertLoad::rows) {
             for count in row {
                 hasher.update(&count.to_le_bytes());
             }
+        }
+        hash_length(&mut hasher, job.weights.len());
+        for weight in &job.weights {
+            hasher.update(&weight.to_bits().to_le_bytes());
         }
         let digests = vec![None; topology.ranks()];
         Self { deadline, loads_digest: hasher.digest(), own: None, digests }
@@ -126,39 +129,90 @@ fn plan_digest(round: RoundId, loads_digest: u64, plan: &[PlannedLayer]) -> u64 
         hasher.update(&planned.layer.0.to_le_bytes());
         hasher.update(&planned.balancedness_before.to_bits().to_le_bytes());
         hasher.update(&planned.balancedness_after.to_bits().to_le_bytes());
-        for expert in &planned.experts {
+        hasher.update(&[u8::from(planned.account.is_some())]);
+        // Of an account the verdict decides nothing.
+        if let Some(account) = &planned.account {
+            for number in [account.gain, account.price, account.bound] {
+                hasher.update(&number.to_bits().to_le_bytes());
+            }
+        }
+        for expert in planned.placement.experts() {
             hasher.update(&expert.0.to_le_bytes());
+        }
+        let shares = planned.placement.shares().unwrap_or_default();
+        hash_length(&mut hasher, shares.len());
+        for share in shares {
+            hasher.update(&share.to_le_bytes());
         }
     }
     hasher.digest().max(PlanDigest::FAILED + 1)
 }
 
-/// Checks a plan and puts it into layer order.
+/// Lists begin with their length, so that no two plans are hashed as the same bytes.
+fn hash_length(hasher: &mut Xxh3, length: usize) {
+    hasher.update(&(length as u64).to_le_bytes());
+}
+
+/// Checks a plan and puts it into layer order, all placements in epoch 0.
 pub(crate) fn check_plan(
     mut plan: Vec<PlannedLayer>,
     layers: &[(LayerId, Vec<u64>)],
-    shape: ModelShape,
+    present: &Placement,
     topology: &Topology,
 ) -> Result<Vec<PlannedLayer>, Reason> {
     plan.sort_by_key(|planned| planned.layer);
     if let Some(pair) = plan.windows(2).find(|pair| pair[0].layer == pair[1].layer) {
         return Err(Reason::new(format!("{} is planned twice", pair[0].layer)));
     }
-    for planned in &plan {
+    for planned in &mut plan {
         let layer = planned.layer;
         if layers.binary_search_by_key(&layer, |&(layer, _)| layer).is_err() {
             return Err(Reason::new(format!("{layer} was not to be planned")));
         }
-        for balancedness in [planned.balancedness_before, planned.balancedness_after] {
-            if !(0.0..=1.0).contains(&balancedness) {
-                let text = format!("{layer} has balancedness {balancedness}, allowed is 0 to 1");
-                return Err(Reason::new(text));
-            }
-        }
-        LayerPlacement::new(layer, &planned.experts, Epoch(0), shape, topology)
-            .map_err(|error| Reason::new(error.to_string()))?;
+        check_figures(planned)?;
+        planned.placement = check_placement(planned, present, topology)?;
     }
     Ok(plan)
+}
+
+fn check_figures(planned: &PlannedLayer) -> Result<(), Reason> {
+    let layer = planned.layer;
+    for balancedness in [planned.balancedness_before, planned.balancedness_after] {
+        if !(0.0..=1.0).contains(&balancedness) {
+            let text = format!("{layer} has balancedness {balancedness}, allowed is 0 to 1");
+            return Err(Reason::new(text));
+        }
+    }
+    if let Some(account) = &planned.account {
+        let numbers = [account.gain, account.price, account.bound];
+        if let Some(number) = numbers.iter().find(|number| !number.is_finite()) {
+            let text = format!("{layer} has an account with {number}, allowed are finite numbers");
+            return Err(Reason::new(text));
+        }
+    }
+    Ok(())
+}
+
+/// The planned placement in epoch 0, made anew for this model and these ranks: the planner's may be
+/// one of others.
+fn check_placement(
+    planned: &PlannedLayer,
+    present: &Placement,
+    topology: &Topology,
+) -> Result<LayerPlacement, Reason> {
+    let (layer, given) = (planned.layer, planned.placement.with_epoch(Epoch(0)));
+    if given == present.layer(layer).with_epoch(Epoch(0)) {
+        // Shares that were made before a rank died no longer add up, and may stay as they are.
+        return Ok(given);
+    }
+    let table = LayerPlacement::new(layer, given.experts(), Epoch(0), present.shape(), topology)
+        .map_err(|error| Reason::new(error.to_string()))?;
+    match given.shares() {
+        None => Ok(table),
+        Some(shares) => table
+            .with_shares(shares, topology)
+            .map_err(|error| Reason::new(format!("{layer}: {error}"))),
+    }
 }
 
 /// Divides a plan that passed [`check_plan`]: the layers to move, the one that gains most first, and
@@ -168,22 +222,20 @@ pub(crate) fn divide(
     layers: Vec<(LayerId, Vec<u64>)>,
     present: &Placement,
     min_gain: f64,
-    topology: &Topology,
 ) -> (VecDeque<Move>, Vec<(LayerId, Vec<u64>)>) {
     let mut moves = Vec::new();
     let mut unchanged = Vec::new();
     for (layer, load) in layers {
         let found = plan.binary_search_by_key(&layer, |planned| planned.layer);
         let worthwhile = found.ok().map(|index| &plan[index]).filter(|planned| {
-            planned.gain() > min_gain && planned.experts != present.layer(layer).experts()
+            let stays = planned.placement == present.layer(layer).with_epoch(Epoch(0));
+            planned.gain() > min_gain && !stays
         });
-        let table = worthwhile.and_then(|planned| {
-            let shape = present.shape();
-            let table = LayerPlacement::new(layer, &planned.experts, Epoch(0), shape, topology);
-            Some((table.ok()?, planned.gain()))
-        });
-        match table {
-            Some((table, gain)) => moves.push(Move { layer, table, load, gain }),
+        match worthwhile {
+            Some(planned) => {
+                let (placement, gain) = (planned.placement.clone(), planned.gain());
+                moves.push(Move { layer, placement, load, gain });
+            }
             None => unchanged.push((layer, load)),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use eplb_core::{ExpertLoad, LayerId, ModelShape, RankId, Step, Topology};
 
 use crate::history::LayerHistory;
-use crate::{CountForm, LoadReport, ReportError};
+use crate::{CountForm, LoadReport, Phase, ReportError};
 
 /// Samples that may wait for their last rank.
 const SAMPLES_WAITING: usize = 64;
@@ -29,6 +29,7 @@ pub(crate) struct Sample {
     steps: (Step, Step),
     reported: Vec<bool>,
     parts: usize,
+    phase: Phase,
     /// Layers × logical experts.
     counts: Vec<u64>,
     layers: Vec<Credit>,
@@ -51,6 +52,11 @@ impl Sample {
         let experts = self.counts.len() / self.layers.len();
         let rows = self.counts.chunks_exact(experts).zip(&self.layers).enumerate();
         rows.map(|(index, (row, &credit))| (LayerId::from_index(index), row, credit))
+    }
+
+    /// What its steps did, as all ranks say.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
     }
 
     /// Whether no layer saw a token.
@@ -137,6 +143,7 @@ impl SampleAssembler {
             steps,
             reported: Vec::new(),
             parts: 0,
+            phase: Phase::Mixed,
             counts: Vec::new(),
             layers: Vec::new(),
         });
@@ -166,6 +173,7 @@ impl Sample {
         if std::mem::replace(&mut self.reported[rank.index()], true) {
             return;
         }
+        self.phase = if self.parts == 0 { load.phase } else { self.phase.with(load.phase) };
         self.parts += 1;
         let slots = topology.slots_of(rank);
         let experts = self.counts.len() / self.layers.len();

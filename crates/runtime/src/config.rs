@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use eplb_core::{ModelShape, Topology, TopologyError};
+use eplb_manager::PlannedPhases;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -78,12 +79,18 @@ pub struct PolicySection {
 pub struct ManagerSection {
     /// Steps between two rebalances; 0 leaves it to `eplb_update_interval`.
     pub update_interval_steps: u64,
-    /// A new placement is used when it raises the layer's balancedness by more than this.
+    /// A new placement is used when its gain, less the price of the moves, is more than this: in units
+    /// of the layer's mean rank load with policies that weigh both, else in balancedness.
     pub min_gain: f64,
+    /// The load that is planned for: of all steps, or only of those that the engine reports as prefill
+    /// or as decode.
+    pub phases: PlannedPhases,
     /// Steps summed to one load window.
     pub window_samples: u32,
     /// Recent windows that a plan is made from.
     pub windows_kept: usize,
+    /// Representatives of older windows that a plan is made from too.
+    pub representative_windows: usize,
     /// Layers whose weights move at the same time.
     pub layers_in_flight: usize,
     /// Seconds that a plan may take.
@@ -161,8 +168,10 @@ impl Default for ManagerSection {
         Self {
             update_interval_steps: 0,
             min_gain: 0.0,
+            phases: PlannedPhases::All,
             window_samples: 100,
             windows_kept: 32,
+            representative_windows: 0,
             layers_in_flight: 1,
             plan_timeout: 10.0,
             agreement_timeout: 10.0,
@@ -397,6 +406,7 @@ impl ManagerSection {
         within("manager.min_gain", self.min_gain, 0.0, 1.0)?;
         within("manager.window_samples", self.window_samples, 1, 1_000_000)?;
         within("manager.windows_kept", self.windows_kept, 1, 128)?;
+        within("manager.representative_windows", self.representative_windows, 0, 128)?;
         within("manager.layers_in_flight", self.layers_in_flight, 1, 64)?;
         for (key, seconds) in [
             ("manager.plan_timeout", self.plan_timeout),

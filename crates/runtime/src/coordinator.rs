@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eplb_core::{ModelShape, Placement, RankId, Step, Topology};
+use eplb_core::{Ensemble, ModelShape, Placement, RankId, Step, Topology};
 use eplb_manager::{
     Carriage, Command, Counters, Event, Manager, ManagerConfig, Note, PlanDigest, RankReport,
     StepHeader,
@@ -50,6 +50,16 @@ impl Coordinator {
         let manager = Manager::new(settings, shape, topology.clone(), placement)?;
         let planner = Planner::start(config.policy()?, shape, topology.clone())?;
         Ok(Self { manager, planner, clock, enabled: config.enable_eplb, notes: VecDeque::new() })
+    }
+
+    /// The same coordinator with what was known of the traffic before; see
+    /// [`Manager::with_ensemble`]. In spmd all ranks must be given the same.
+    ///
+    /// # Errors
+    /// Windows of another model.
+    pub fn with_ensemble(mut self, known: &Ensemble) -> Result<Self, Error> {
+        self.manager = self.manager.with_ensemble(known)?;
+        Ok(self)
     }
 
     /// Begins a step and gives the header that every rank needs to run it, as bytes to carry. With
@@ -108,7 +118,10 @@ impl Coordinator {
         *self.manager.counters()
     }
 
-    /// What happened since the last call, oldest first; the last 1,024 are kept.
+    /// What happened since the last call, oldest first; the last 1,024 are kept. Among it one
+    /// [`Note::LayerPlanned`] for each layer that a plan looked at: the gain that the policy expects, the
+    /// price of the moves, the most that could be gained, and why it moves no more. The same in sums is
+    /// in the `layers_planned_*` of [`Coordinator::counters`], and each note is a `tracing` event too.
     pub fn take_notes(&mut self) -> Vec<Note> {
         self.notes.drain(..).collect()
     }
@@ -159,6 +172,8 @@ fn manager_config(config: &Config, carriage: Carriage) -> ManagerConfig {
         min_gain: section.min_gain,
         window_samples: section.window_samples,
         windows_kept: section.windows_kept,
+        representative_windows: section.representative_windows,
+        planned_phases: section.phases,
         layers_in_flight: section.layers_in_flight,
         plan_timeout: Duration::from_secs_f64(section.plan_timeout),
         agreement_timeout: Duration::from_secs_f64(section.agreement_timeout),

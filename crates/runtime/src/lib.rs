@@ -11,7 +11,8 @@
 //! a report back from every rank. `examples/engine.rs` of this crate is a whole engine around it.
 //!
 //! This crate is the only one with threads and a clock. It never prints, aborts or waits for ever;
-//! it reports through typed errors, [`Counters`], notes and `tracing` events.
+//! it reports through typed errors, [`Counters`], notes and `tracing` events. What a plan is expected
+//! to bring and to cost is in [`Note::LayerPlanned`].
 
 #![forbid(unsafe_code)]
 
@@ -35,5 +36,7 @@ pub use session::{Figures, Lent, PendingSession, Session};
 pub use eplb_core as core;
 pub use eplb_device as device;
 pub use eplb_executor::{ChangeFigures, SlotTensor, WeightManifest};
-pub use eplb_manager::{Carriage, CountForm, Counters, LoadReport, Note, PlanDigest, Timestamp};
+pub use eplb_manager::{
+    Carriage, CountForm, Counters, LoadReport, Note, Phase, PlanDigest, PlannedPhases, Timestamp,
+};
 pub use eplb_policy as policy;

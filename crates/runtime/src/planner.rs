@@ -91,7 +91,7 @@ fn compute(
         windows: &job.windows,
         present: Some(&job.present),
         layers: &job.layers,
-        weights: &[],
+        weights: &job.weights,
         budget: Budget::default(),
     };
     let planned = catch_unwind(AssertUnwindSafe(|| plan(policy, &request)))
@@ -101,9 +101,74 @@ fn compute(
         .into_iter()
         .map(|layer| PlannedLayer {
             layer: layer.layer,
-            experts: layer.placement.experts().to_vec(),
+            placement: layer.placement,
             balancedness_before: layer.balancedness_before.unwrap_or(0.0),
             balancedness_after: layer.balancedness_after,
+            account: layer.account,
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use eplb_core::{Account, ExpertLoad, LayerId, Placement, SHARE_ONE, Verdict};
+    use eplb_manager::RoundId;
+    use eplb_policy::{LayerRequest, PolicyError, Proposal};
+
+    use super::*;
+
+    const VERDICT: Verdict = Verdict::NotWorthIt;
+
+    /// Leaves tables as they are, gives all tokens of an expert to its last replica, and says of its
+    /// gain what the last window weighs.
+    #[derive(Debug)]
+    struct LastReplica;
+
+    impl Policy for LastReplica {
+        fn name(&self) -> &'static str {
+            "last_replica"
+        }
+
+        fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Proposal, PolicyError> {
+            let table = request.standing_table()?;
+            let share_of = |(slot, expert)| match table[slot + 1..].contains(expert) {
+                true => 0,
+                false => SHARE_ONE,
+            };
+            let shares = table.iter().enumerate().map(share_of).collect();
+            let gain = f64::from(request.weights[request.windows.len() - 1]);
+            let account = Account { gain, price: 0.125, bound: 2.0, verdict: VERDICT };
+            Ok(Proposal { table, shares: Some(shares), account: Some(account) })
+        }
+    }
+
+    #[test]
+    fn weights_go_in_and_shares_and_accounts_come_out() {
+        let shape = ModelShape::new(2, 3, 1).unwrap();
+        let topology = Topology::uniform(2, 2, 1).unwrap();
+        let present = Placement::initial(shape, &topology).unwrap();
+        let mut load = ExpertLoad::zeros(shape);
+        load.set_layer(LayerId(1), &[5, 6, 7]).unwrap();
+        let job = PlanJob {
+            round: RoundId(4),
+            layers: vec![LayerId(1)],
+            windows: vec![ExpertLoad::zeros(shape), load],
+            weights: vec![0.25, 0.5],
+            present: present.clone(),
+        };
+        let mut planner = Planner::start(Arc::new(LastReplica), shape, topology.clone()).unwrap();
+        assert!(planner.submit(job));
+        let event = planner.wait(Duration::from_secs(20));
+        let Some(Event::Planned { round: RoundId(4), plan: Ok(plan) }) = event else {
+            panic!("{event:?}");
+        };
+        let [planned] = &plan[..] else { panic!("{plan:?}") };
+        assert_eq!(planned.layer, LayerId(1));
+        let account = Account { gain: 0.5, price: 0.125, bound: 2.0, verdict: VERDICT };
+        assert_eq!((planned.account, planned.gain()), (Some(account), 0.375));
+        assert_eq!(planned.placement.experts(), present.layer(LayerId(1)).experts());
+        // Expert 1 is the one with two replicas.
+        let shares: &[u16] = &[SHARE_ONE, 0, SHARE_ONE, SHARE_ONE];
+        assert_eq!(planned.placement.shares(), Some(shares));
+    }
 }

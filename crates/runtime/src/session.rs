@@ -127,7 +127,7 @@ impl PendingSession {
         let (migrator, switcher) = self.executor.connect(&decoded)?;
         let mover = Mover::start(migrator, format!("eplb-mover-{}", self.rank.0))?;
         let placement = self.follower.placement();
-        let routing = placement.layers().map(|layer| layer.even_routing(&self.topology));
+        let routing = placement.layers().map(|layer| layer.routing(&self.topology));
         let routing = routing.map(Arc::new).collect();
         Ok(Session {
             rank: self.rank,
@@ -167,7 +167,9 @@ impl Session {
         failure.map_or(Ok(()), Err)
     }
 
-    /// The routing table of a layer for the step that has begun.
+    /// The routing table of a layer for the step that has begun: the replicas of each expert, and the
+    /// share of its tokens that each takes. A change of the layer may change shares alone; then the
+    /// epoch rises, and all slots keep their bytes.
     pub fn routing(&self, layer: LayerId) -> &Arc<RoutingTable> {
         &self.routing[layer.index()]
     }
@@ -193,7 +195,8 @@ impl Session {
     }
 
     /// Ends a step: the report for the coordinator, as bytes to carry. `load` holds what this rank
-    /// counted, if it counted; `plan` the digest of the rank's own coordinator, in spmd.
+    /// counted, if it counted, and the phase of the step where the engine keeps prefill and decode apart
+    /// ([`LoadReport::in_phase`]); `plan` the digest of the rank's own coordinator, in spmd.
     pub fn end_step(&mut self, load: Option<LoadReport>, plan: Option<PlanDigest>) -> Vec<u8> {
         self.take_news();
         let mut report = self.follower.report(self.step, self.clock.now(), load);
@@ -299,7 +302,7 @@ impl Session {
     }
 
     fn route(&mut self, layer: LayerId, placement: &eplb_core::LayerPlacement) {
-        self.routing[layer.index()] = Arc::new(placement.even_routing(&self.topology));
+        self.routing[layer.index()] = Arc::new(placement.routing(&self.topology));
     }
 
     fn take_news(&mut self) {

@@ -7,7 +7,7 @@ use eplb::core::{ExpertId, LayerId, ModelShape, Placement, RankId, SlotId, Step,
 use eplb::device::{Backend, Device, FaultyBackend, StreamPriority, Wait};
 use eplb::{
     Carriage, Config, Coordinator, Lent, LoadReport, ManualClock, Note, Patience, PendingSession,
-    Session, SlotTensor, WeightManifest,
+    Phase, Session, SlotTensor, WeightManifest,
 };
 use eplb_host::HostBackend;
 
@@ -28,6 +28,8 @@ pub(crate) struct Engine {
     /// What ranks said when they refused a step.
     pub(crate) refusals: Vec<String>,
     pub(crate) notes: Vec<Note>,
+    /// What ranks say that their steps do.
+    pub(crate) phase: Phase,
 }
 
 pub(crate) fn config(executor: &str) -> Config {
@@ -103,6 +105,7 @@ impl Engine {
             step: Step(0),
             refusals: Vec::new(),
             notes: Vec::new(),
+            phase: Phase::default(),
         }
     }
 
@@ -133,7 +136,7 @@ impl Engine {
                 slots[self.topology.slots_of(*rank)].to_vec()
             });
             let counts = counts.collect();
-            let load = LoadReport::of_step(step, counts);
+            let load = LoadReport::of_step(step, counts).in_phase(self.phase);
             // A failed poll is one of the faults; the next step polls again.
             let _ = session.settle(LIMIT);
             let report = session.end_step(ran.then_some(load), None);
@@ -155,12 +158,16 @@ impl Engine {
 
     /// Bytes, routing and placement of every rank agree with the coordinator's placement.
     pub(crate) fn verify(&self) {
-        let placement = self.coordinator.placement();
+        self.verify_as(self.coordinator.placement());
+    }
+
+    /// Bytes, routing and placement of every rank are as `placement` says.
+    pub(crate) fn verify_as(&self, placement: &Placement) {
         for (rank, device, session) in &self.ranks {
             for layer in placement.shape().layer_ids() {
                 let expected = placement.layer(layer);
                 assert_eq!(session.placement().layer(layer), expected, "{rank} {layer}");
-                assert_eq!(**session.routing(layer), expected.even_routing(&self.topology));
+                assert_eq!(**session.routing(layer), expected.routing(&self.topology));
                 for slot in self.topology.slots_of(*rank).map(SlotId::from_index) {
                     let memory = &session.slot(layer, slot).unwrap()[0];
                     let pinned = device.allocate_pinned(SLOT_BYTES).unwrap();

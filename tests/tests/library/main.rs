@@ -4,4 +4,6 @@
 mod engine;
 mod faults;
 mod misuse;
+mod planning;
+mod shares;
 mod spmd;

@@ -1,6 +1,6 @@
 //! Why a rank must not run a step.
 
-use eplb_core::{Epoch, LayerId, PlacementError, Step};
+use eplb_core::{Epoch, LayerId, PlacementError, RoutingError, Step};
 use thiserror::Error;
 
 use crate::Token;
@@ -66,6 +66,16 @@ pub enum FollowerError {
         step: Step,
         /// What is wrong with it.
         source: PlacementError,
+    },
+    /// Shares that are no routing.
+    #[error("the header of {step} has shares of {layer} that are no routing: {source}")]
+    Shares {
+        /// The header's step.
+        step: Step,
+        /// The layer.
+        layer: LayerId,
+        /// What is wrong with them.
+        source: RoutingError,
     },
     /// An attempt that is older than one already seen, and not known (any more).
     #[error("the header of {step} names {token}, which is over or was never prepared here")]

@@ -1,6 +1,6 @@
 //! Taking a header over. All of this works on a copy that is thrown away on an error.
 
-use eplb_core::{Epoch, ExpertId, LayerId, LayerPlacement, Step};
+use eplb_core::{Epoch, ExpertId, LayerId, LayerPlacement, Step, Topology};
 
 use super::outstanding::{Outstanding, State};
 use super::{Action, Follower, FollowerError};
@@ -15,6 +15,29 @@ struct Actions {
     prepares: Vec<Action>,
 }
 
+/// What a prepare asks for.
+struct Asked<'a> {
+    from_epoch: Epoch,
+    epoch: Epoch,
+    experts: &'a [ExpertId],
+    shares: Option<&'a [u16]>,
+}
+
+impl Asked<'_> {
+    /// Whether it asks for what `known` already is.
+    fn is_for(&self, known: &LayerPlacement, topology: &Topology) -> bool {
+        let same_shares = || match self.shares {
+            None => known.shares().is_none(),
+            // The same routing can be written in several ways, and placements keep one of them.
+            Some(shares) => {
+                known.shares() == Some(shares)
+                    || known.with_shares(shares, topology).as_ref() == Ok(known)
+            }
+        };
+        self.epoch == known.epoch() && self.experts == known.experts() && same_shares()
+    }
+}
+
 impl Follower {
     pub(super) fn take(&mut self, header: &StepHeader) -> Result<Vec<Action>, FollowerError> {
         self.check_names(header)?;
@@ -22,10 +45,10 @@ impl Follower {
         for directive in &header.directives {
             let (token, step) = (directive.token(), header.step);
             match directive {
-                Directive::Prepare { layer, from_epoch, epoch, experts, .. } => {
-                    let epochs = (*from_epoch, *epoch);
-                    let action = self.take_prepare(step, token, *layer, epochs, experts)?;
-                    actions.prepares.extend(action);
+                Directive::Prepare { layer, from_epoch, epoch, experts, shares, .. } => {
+                    let shares = shares.as_deref();
+                    let asked = Asked { from_epoch: *from_epoch, epoch: *epoch, experts, shares };
+                    actions.prepares.extend(self.take_prepare(step, token, *layer, &asked)?);
                 }
                 Directive::Commit { layer, epoch, at_step, .. } => {
                     let known = self.known(step, token, *layer)?;
@@ -109,17 +132,13 @@ impl Follower {
         step: Step,
         token: Token,
         layer: LayerId,
-        (from_epoch, epoch): (Epoch, Epoch),
-        experts: &[ExpertId],
+        asked: &Asked<'_>,
     ) -> Result<Option<Action>, FollowerError> {
         if let Some(known) = self.outstanding.get(&token) {
             let is_before_commit =
                 matches!(known.state, State::Preparing | State::Prepared | State::Refused(_));
-            let is_same = known.layer == layer
-                && known.to.epoch() == epoch
-                && known.to.experts() == experts
-                && is_before_commit;
-            return if is_same {
+            let is_same = known.layer == layer && asked.is_for(&known.to, &self.topology);
+            return if is_same && is_before_commit {
                 Ok(None)
             } else {
                 Err(FollowerError::Contradiction { step, token })
@@ -128,13 +147,19 @@ impl Follower {
         if self.newest_token.is_some_and(|newest| token <= newest) {
             return Err(FollowerError::UnknownToken { step, token });
         }
+        let Asked { from_epoch, epoch, experts, shares } = *asked;
         let from = self.placement.layer(layer).clone();
         if epoch <= from.epoch() {
             let live = from.epoch();
             return Err(FollowerError::EpochWentBack { step, layer, epoch, live });
         }
-        let to = LayerPlacement::new(layer, experts, epoch, self.shape, &self.topology)
+        let mut to = LayerPlacement::new(layer, experts, epoch, self.shape, &self.topology)
             .map_err(|source| FollowerError::Table { step, source })?;
+        if let Some(shares) = shares {
+            to = to
+                .with_shares(shares, &self.topology)
+                .map_err(|source| FollowerError::Shares { step, layer, source })?;
+        }
         self.newest_token = Some(token);
         let handed_out = from_epoch == from.epoch();
         let state = if handed_out {

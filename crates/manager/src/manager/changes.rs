@@ -92,6 +92,7 @@ impl Manager {
                 let change = self.changes.remove(index);
                 let (layer, token, epoch) = (change.layer, change.token, change.to.epoch());
                 self.counters.layers_committed += 1;
+                self.counters.layers_rerouted += u64::from(change.is_only_rerouting());
                 self.layers[layer.index()].planned_for(change.load);
                 self.layers[layer.index()].committed();
                 if let Some(round) = &mut self.round {

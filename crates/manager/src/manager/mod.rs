@@ -7,7 +7,10 @@ mod steps;
 
 use std::collections::VecDeque;
 
-use eplb_core::{LayerId, ModelShape, Placement, PlacementError, RankId, Step, Topology};
+use eplb_core::{
+    Ensemble, EnsembleSettings, LayerId, ModelShape, Placement, PlacementError, RankId, Step,
+    Topology,
+};
 
 use crate::change::Change;
 use crate::history::LayerHistory;
@@ -64,7 +67,7 @@ pub struct Manager {
     windows: LoadWindows,
     /// Whether a window was completed since the last interval ended.
     fresh_windows: bool,
-    /// Where the present interval began; not before every layer has a window.
+    /// Where the present interval began; not before there is a window.
     interval_start: Option<(Timestamp, Step)>,
     /// Intervals that ended.
     intervals: u64,
@@ -97,7 +100,9 @@ impl Manager {
     ) -> Result<Self, ManagerError> {
         config.validate(&topology)?;
         check_placement(&placement, shape, &topology)?;
-        let (samples, kept) = (config.window_samples, config.windows_kept);
+        let (recent, representatives) = (config.windows_kept, config.representative_windows);
+        let kept = EnsembleSettings { recent, representatives };
+        let windows = LoadWindows::new(shape, config.window_samples, kept)?;
         Ok(Self {
             shape,
             now: Timestamp::default(),
@@ -108,7 +113,7 @@ impl Manager {
             layers: placement.layers().map(|layer| LayerState::new(layer.epoch())).collect(),
             ranks: vec![RankState::default(); topology.ranks()],
             samples: SampleAssembler::new(shape, &topology),
-            windows: LoadWindows::new(shape, samples, kept),
+            windows,
             fresh_windows: false,
             interval_start: None,
             intervals: 0,
@@ -122,6 +127,17 @@ impl Manager {
             topology,
             placement,
         })
+    }
+
+    /// The same manager with what was known of the traffic before, as far as
+    /// [`ManagerConfig::representative_windows`] keeps it. It is planned for, and opens no round by
+    /// itself.
+    ///
+    /// # Errors
+    /// Windows of another model.
+    pub fn with_ensemble(mut self, known: &Ensemble) -> Result<Self, ManagerError> {
+        self.windows.merge(known)?;
+        Ok(self)
     }
 
     /// Takes an event that happened at `now`. Time that goes back counts as standing still. In spmd

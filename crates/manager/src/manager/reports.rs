@@ -3,8 +3,7 @@
 use eplb_core::RankId;
 
 use super::Manager;
-use crate::samples::{Credit, check_counts};
-use crate::window::Added;
+use crate::samples::check_counts;
 use crate::{Carriage, LoadReport, Note, RankReport, ReportError};
 
 impl Manager {
@@ -73,22 +72,15 @@ impl Manager {
         if sample.is_empty() {
             // An idle step says nothing about the experts and would only thin the window.
             self.counters.samples_empty += 1;
+        } else if !self.config.planned_phases.includes(sample.phase()) {
+            self.counters.samples_of_other_phases += 1;
         } else {
             self.counters.samples_complete += 1;
-            for (layer, counts, credit) in sample.layers() {
-                match credit {
-                    Credit::Divided => self.counters.layer_samples_uncredited += 1,
-                    Credit::TooMany => self.counters.layer_samples_overflowing += 1,
-                    Credit::Whole => match self.windows.add(layer, counts) {
-                        Added::Kept => {}
-                        Added::TooMany => self.counters.layer_samples_overflowing += 1,
-                        Added::CompletedWindow => {
-                            self.counters.windows_complete += 1;
-                            self.fresh_windows = true;
-                        }
-                    },
-                }
-            }
+            let added = self.windows.add(sample.layers());
+            self.counters.layer_samples_uncredited += added.uncredited;
+            self.counters.layer_samples_overflowing += added.overflowing;
+            self.counters.windows_complete += u64::from(added.completed_window);
+            self.fresh_windows |= added.completed_window;
         }
         self.samples.recycle(sample);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use eplb_core::{LayerId, RankId};
+use eplb_core::{Estimate, LayerId, RankId};
 
 use super::Manager;
 use crate::round::{Agreement, Planning, Round, check_plan, divide};
@@ -23,7 +23,7 @@ impl Manager {
     /// Opens a round if none is open, there is load that was not looked at yet, and the interval is
     /// over.
     pub(super) fn open_round_when_due(&mut self) {
-        if self.round.is_some() || !self.fresh_windows || !self.windows.all_complete() {
+        if self.round.is_some() || !self.fresh_windows {
             return;
         }
         let present = (self.now, self.step.unwrap_or_default());
@@ -56,6 +56,8 @@ impl Manager {
         let loads = self.shape.layer_ids().filter(is_free);
         loads
             .map(|layer| (layer, self.windows.present(layer)))
+            // Of a layer whose samples were all divided nothing is known.
+            .filter(|(_, load)| load.iter().any(|&tokens| tokens > 0))
             .filter(|(layer, load)| self.layers[layer.index()].wants_update(load, threshold))
             .collect()
     }
@@ -63,14 +65,20 @@ impl Manager {
     fn open_round_for(&mut self, layers: Vec<(LayerId, Vec<u64>)>) {
         let id = self.next_round;
         self.next_round = RoundId(id.0 + 1);
-        let windows = self.windows.ensemble();
         let mut deadline = self.now.plus(self.config.plan_timeout);
         if self.config.carriage != Carriage::Leader {
             // One deadline for both waits: when a rank's own planning ends is nothing that ranks share.
             deadline = deadline.plus(self.config.agreement_timeout);
         }
-        let planning = Planning::new(deadline, &windows, &self.topology);
-        let planned: Vec<LayerId> = layers.iter().map(|&(layer, _)| layer).collect();
+        let Estimate { windows, weights } = self.windows.estimate();
+        let job = PlanJob {
+            round: id,
+            layers: layers.iter().map(|&(layer, _)| layer).collect(),
+            windows,
+            weights,
+            present: self.placement.clone(),
+        };
+        let planning = Planning::new(deadline, &job, &self.topology);
         self.round = Some(Round {
             id,
             layers,
@@ -80,9 +88,7 @@ impl Manager {
             committed: 0,
         });
         self.counters.rounds_started += 1;
-        self.note(Note::RoundStarted { round: id, layers: planned.clone() });
-        let present = self.placement.clone();
-        let job = PlanJob { round: id, layers: planned, windows, present };
+        self.note(Note::RoundStarted { round: id, layers: job.layers.clone() });
         self.commands.push_back(Command::Plan(job));
     }
 
@@ -97,7 +103,7 @@ impl Manager {
         };
         let checked = plan
             .map_err(Reason::new)
-            .and_then(|plan| check_plan(plan, round, self.shape, &self.topology));
+            .and_then(|plan| check_plan(plan, round, &self.placement, &self.topology));
         if self.config.carriage != Carriage::Leader {
             // Ranks finish planning at different moments; what they share is the digests in reports, so
             // only those may move anything. A failure travels as a digest too.
@@ -132,14 +138,24 @@ impl Manager {
         let Some(round) = &mut self.round else { return };
         round.planning = None;
         let layers = std::mem::take(&mut round.layers);
-        let min_gain = self.config.min_gain;
-        let (moves, unchanged) = divide(plan, layers, &self.placement, min_gain, &self.topology);
-        let moving = moves.iter().map(|next| next.layer).collect();
+        let (moves, unchanged) = divide(plan, layers, &self.placement, self.config.min_gain);
+        let moving: Vec<LayerId> = moves.iter().map(|next| next.layer).collect();
         round.queue = moves;
         let id = round.id;
         self.counters.layers_unchanged += unchanged.len() as u64;
         for (layer, load) in unchanged {
             self.layers[layer.index()].planned_for(load);
+        }
+        for planned in plan {
+            self.counters.count_planned(planned.account.as_ref());
+            self.note(Note::LayerPlanned {
+                round: id,
+                layer: planned.layer,
+                balancedness_before: planned.balancedness_before,
+                balancedness_after: planned.balancedness_after,
+                account: planned.account,
+                is_moving: moving.contains(&planned.layer),
+            });
         }
         self.note(Note::RoundPlanned { round: id, moving });
     }

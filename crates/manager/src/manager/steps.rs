@@ -86,7 +86,7 @@ impl Manager {
             let token = self.next_token;
             self.next_token = Token(token.0 + 1);
             let from = self.placement.layer(next.layer).clone();
-            let to = next.table.with_epoch(self.layers[next.layer.index()].new_epoch());
+            let to = next.placement.with_epoch(self.layers[next.layer.index()].new_epoch());
             let tables = (from, to);
             let mut change =
                 Change::new(token, next.layer, tables, next.load, step, &self.topology);

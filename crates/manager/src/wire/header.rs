@@ -2,12 +2,18 @@
 
 use eplb_core::{Epoch, ExpertId, LayerId, Step};
 
-use super::{Kind, Reader, WireError, frame, unframe, write_length, write_u32, write_u64};
+use super::{
+    Kind, Reader, WireError, frame, unframe, write_length, write_u16, write_u32, write_u64,
+};
 use crate::{Directive, StepHeader, Token};
 
 const PREPARE: u8 = 1;
 const COMMIT: u8 = 2;
 const REVERT: u8 = 3;
+
+const NONE: u8 = 0;
+const SHARES: u8 = 1;
+
 /// The least bytes of a directive: kind, token, layer and two numbers.
 const LEAST_DIRECTIVE: usize = 1 + 8 + 4 + 8 + 8;
 
@@ -49,12 +55,21 @@ fn write_directive(bytes: &mut Vec<u8>, directive: &Directive) {
     write_u64(bytes, directive.token().0);
     write_u32(bytes, directive.layer().0);
     match directive {
-        Directive::Prepare { from_epoch, epoch, experts, .. } => {
+        Directive::Prepare { from_epoch, epoch, experts, shares, .. } => {
             write_u64(bytes, from_epoch.0);
             write_u64(bytes, epoch.0);
             write_length(bytes, experts.len());
             for expert in experts {
                 write_u32(bytes, expert.0);
+            }
+            let Some(shares) = shares else {
+                bytes.push(NONE);
+                return;
+            };
+            bytes.push(SHARES);
+            write_length(bytes, shares.len());
+            for &share in shares {
+                write_u16(bytes, share);
             }
         }
         Directive::Commit { epoch, at_step, .. } | Directive::Revert { epoch, at_step, .. } => {
@@ -76,7 +91,8 @@ fn read_directive(reader: &mut Reader<'_>) -> Result<Directive, WireError> {
             let experts = (0..count)
                 .map(|_| Ok(ExpertId(reader.u32("expert")?)))
                 .collect::<Result<_, _>>()?;
-            Ok(Directive::Prepare { token, layer, from_epoch, epoch, experts })
+            let shares = read_shares(reader)?;
+            Ok(Directive::Prepare { token, layer, from_epoch, epoch, experts, shares })
         }
         COMMIT | REVERT => {
             let epoch = Epoch(reader.u64("epoch")?);
@@ -88,5 +104,16 @@ fn read_directive(reader: &mut Reader<'_>) -> Result<Directive, WireError> {
             })
         }
         _ => Err(reader.malformed("kind of directive")),
+    }
+}
+
+fn read_shares(reader: &mut Reader<'_>) -> Result<Option<Vec<u16>>, WireError> {
+    match reader.u8("whether shares follow")? {
+        NONE => Ok(None),
+        SHARES => {
+            let count = reader.length(2, "number of shares")?;
+            (0..count).map(|_| reader.u16("share")).collect::<Result<_, _>>().map(Some)
+        }
+        _ => Err(reader.malformed("whether shares follow")),
     }
 }

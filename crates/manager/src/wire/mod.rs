@@ -1,7 +1,11 @@
 //! Headers and reports as opaque bytes, for engines that carry them in messages of their own.
 //!
 //! Layout, little endian: `EPLB`, version u16, kind u8, zero u8, length of the payload u32, the
-//! payload, and the CRC-32 (IEEE) of everything before it. Lists begin with their length as u32.
+//! payload, and the CRC-32 (IEEE) of everything before it. Lists begin with their length as u32, what
+//! may be missing with a byte that is 1 when it is there and 0 when not.
+//!
+//! Version 2 added the shares of a table and the phase of a load.
+//!
 //! Decoding never panics, checks every length against the bytes that are there before it allocates,
 //! and takes nothing whose checksum is wrong.
 
@@ -14,7 +18,7 @@ pub use error::WireError;
 use reader::Reader;
 
 /// The version of the layout that this library writes, and the only one that it reads.
-pub const WIRE_VERSION: u16 = 1;
+pub const WIRE_VERSION: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"EPLB";
 const FRONT: usize = 12;
@@ -78,6 +82,10 @@ fn unframe(kind: Kind, bytes: &[u8]) -> Result<Reader<'_>, WireError> {
 /// Writes a list's length. Lists are bounded by shapes and topologies, far below 2^32.
 fn write_length(bytes: &mut Vec<u8>, length: usize) {
     bytes.extend_from_slice(&(length as u32).to_le_bytes());
+}
+
+fn write_u16(bytes: &mut Vec<u8>, value: u16) {
+    bytes.extend_from_slice(&value.to_le_bytes());
 }
 
 fn write_u32(bytes: &mut Vec<u8>, value: u32) {

@@ -4,14 +4,18 @@ use eplb_core::{RankId, Step};
 
 use super::{Kind, Reader, WireError, frame, unframe, write_length, write_u32, write_u64};
 use crate::{
-    CountForm, LoadReport, PlanDigest, RankReport, Reason, RoundId, Status, Timestamp, Token,
-    TokenStatus,
+    CountForm, LoadReport, Phase, PlanDigest, RankReport, Reason, RoundId, Status, Timestamp,
+    Token, TokenStatus,
 };
 
 const NONE: u8 = 0;
 const PLAIN: u8 = 1;
 const PREFIX_SUMS: u8 = 2;
 const DIGEST: u8 = 1;
+
+const MIXED: u8 = 0;
+const PREFILL: u8 = 1;
+const DECODE: u8 = 2;
 
 const PREPARED: u8 = 1;
 const REFUSED: u8 = 2;
@@ -86,6 +90,11 @@ fn write_load(bytes: &mut Vec<u8>, load: Option<&LoadReport>) {
         CountForm::Plain => PLAIN,
         CountForm::PrefixSums => PREFIX_SUMS,
     });
+    bytes.push(match load.phase {
+        Phase::Mixed => MIXED,
+        Phase::Prefill => PREFILL,
+        Phase::Decode => DECODE,
+    });
     write_u64(bytes, load.first_step.0);
     write_u64(bytes, load.last_step.0);
     write_length(bytes, load.counts.len());
@@ -101,11 +110,17 @@ fn read_load(reader: &mut Reader<'_>) -> Result<Option<LoadReport>, WireError> {
         PREFIX_SUMS => CountForm::PrefixSums,
         _ => return Err(reader.malformed("form of the load")),
     };
+    let phase = match reader.u8("phase of the load")? {
+        MIXED => Phase::Mixed,
+        PREFILL => Phase::Prefill,
+        DECODE => Phase::Decode,
+        _ => return Err(reader.malformed("phase of the load")),
+    };
     let first_step = Step(reader.u64("first step of the load")?);
     let last_step = Step(reader.u64("last step of the load")?);
     let count = reader.length(8, "number of counts")?;
     let counts = (0..count).map(|_| reader.u64("count")).collect::<Result<_, _>>()?;
-    Ok(Some(LoadReport { first_step, last_step, counts, form }))
+    Ok(Some(LoadReport { first_step, last_step, counts, form, phase }))
 }
 
 fn write_status(bytes: &mut Vec<u8>, status: &Status) {

@@ -3,18 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eplb_core::{Epoch, ExpertId, ExpertLoad, LayerId, RankId, Step, Topology};
+use eplb_core::{
+    Account, Epoch, ExpertId, ExpertLoad, LayerId, LayerPlacement, ModelShape, RankId, Step,
+    Topology, Verdict,
+};
 use eplb_manager::{
-    Carriage, Command, Directive, Event, LayerPhase, Manager, ManagerConfig, Note, PlanJob,
-    PlannedLayer, RankReport, RoundId, StepHeader, Timestamp, Token,
+    Carriage, Command, Directive, Event, LayerPhase, Manager, ManagerConfig, Note, Phase, PlanJob,
+    PlannedLayer, PlannedPhases, RankReport, RoundId, StepHeader, Timestamp, Token,
 };
 
 use crate::member::Member;
 use crate::network::{Chance, Faults, Network};
-use crate::rig::{LAYERS, RANKS, initial, load, rotated, shape, topology};
+use crate::rig::{LAYERS, RANKS, initial, load, rotated, shape, shared, table, topology};
 
 const WINDOW: u32 = 2;
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A table and its shares.
+type Table = (Vec<ExpertId>, Option<Vec<u16>>);
 
 /// What a manager is asked for and when the answer comes.
 struct Planning {
@@ -37,7 +43,8 @@ pub(crate) struct Cluster {
     step: u64,
     /// Everything that the first manager said.
     pub(crate) log: Vec<Command>,
-    tables: BTreeMap<(LayerId, Epoch), Vec<ExpertId>>,
+    /// What each epoch stands for: a table and its shares.
+    tables: BTreeMap<(LayerId, Epoch), Table>,
     /// The time that managers go by: in spmd carriage what rank 0 last said and was believed.
     shared_now: Timestamp,
     /// Since when each layer is in its phase, and the attempt.
@@ -54,6 +61,11 @@ pub(crate) fn config(seed: u64) -> ManagerConfig {
         update_interval: 3 * SECOND,
         window_samples: WINDOW,
         windows_kept: 2,
+        planned_phases: if seed.is_multiple_of(4) {
+            PlannedPhases::Decode
+        } else {
+            PlannedPhases::All
+        },
         layers_in_flight: 1 + (seed % 3) as usize,
         plan_timeout: 5 * SECOND,
         agreement_timeout: 4 * SECOND,
@@ -153,8 +165,10 @@ impl Cluster {
                         );
                         continue;
                     }
-                    1 => plan[0].experts.fill(ExpertId(0)),
-                    2 => plan[0].experts.rotate_left(1),
+                    1 => plan[0].placement = of_another_model(plan[0].layer),
+                    2 => {
+                        plan[0].placement = shared(&plan[0].placement, 30_000 + job.round.0 as u16)
+                    }
                     _ => plan[0].balancedness_after = f64::INFINITY,
                 }
             }
@@ -221,9 +235,10 @@ impl Cluster {
         assert_eq!(headers.len(), self.managers.len());
         assert!(headers.iter().all(|header| *header == headers[0]), "managers differ");
         for directive in &headers[0].directives {
-            if let Directive::Prepare { layer, epoch, experts, .. } = directive {
-                let known = self.tables.entry((*layer, *epoch)).or_insert_with(|| experts.clone());
-                assert_eq!(known, experts, "an epoch stands for one table");
+            if let Directive::Prepare { layer, epoch, experts, shares, .. } = directive {
+                let table = (experts.clone(), shares.clone());
+                let known = self.tables.entry((*layer, *epoch)).or_insert_with(|| table.clone());
+                assert_eq!(known, &table, "an epoch stands for one table and its shares");
             }
         }
         headers.swap_remove(0)
@@ -268,7 +283,11 @@ impl Cluster {
     }
 
     fn report(&mut self) {
-        let load = Self::load(self.step);
+        // Prefill has a load of its own, which must not be seen where only decode is planned for.
+        let config = self.managers[0].config();
+        let is_other = config.planned_phases == PlannedPhases::Decode && self.step % 5 == 3;
+        let phase = if is_other { Phase::Prefill } else { Phase::Decode };
+        let load = if is_other { load(31) } else { Self::load(self.step) };
         for index in 0..self.members.len() {
             let member = &mut self.members[index];
             if member.silent_until > self.step {
@@ -276,7 +295,7 @@ impl Cluster {
             }
             member.finish_prepares(self.step);
             let ran = self.ran.contains(&member.follower.rank());
-            let load = ran.then(|| member.load(self.step, &load, &self.topology));
+            let load = ran.then(|| member.load(self.step, phase, &load, &self.topology));
             let mut report = member.follower.report(Step(self.step), self.now, load);
             if let Some(manager) = self.managers.get(index).filter(|_| self.managers.len() > 1) {
                 report.plan_digest = manager.plan_digest();
@@ -362,17 +381,43 @@ impl Cluster {
     }
 }
 
-/// Each layer's slots shuffled, the same for all who plan the same round.
+/// Each layer's slots shuffled, or its shares changed, or both; the same for all who plan the same round.
 fn plan(job: &PlanJob) -> Vec<PlannedLayer> {
     let planned = |&layer: &LayerId| {
         let mut chance = Chance::new(job.round.0 << 8 | u64::from(layer.0));
-        let mut experts = job.present.layer(layer).experts().to_vec();
-        chance.shuffle(&mut experts);
-        experts.rotate_left(1);
-        let balancedness_after = 0.5 + chance.below(100) as f64 / 250.0 + 0.01;
-        PlannedLayer { layer, experts, balancedness_before: 0.5, balancedness_after }
+        let present = job.present.layer(layer);
+        let mut placement = table(layer, present.experts());
+        if chance.percent(75) {
+            let mut experts = present.experts().to_vec();
+            chance.shuffle(&mut experts);
+            experts.rotate_left(1);
+            placement = table(layer, &experts);
+        }
+        if chance.percent(50) || placement.experts() == present.experts() {
+            // A number of its own for each round, so that no plan is what stands already.
+            placement = shared(&placement, 10 + job.round.0 as u16);
+        }
+        let gain = 0.01 + chance.below(100) as f64 / 250.0;
+        let (balancedness_before, mut balancedness_after) = (0.5, 0.5 + gain);
+        let verdicts = [Verdict::Idle, Verdict::Settled, Verdict::NotWorthIt, Verdict::Budget];
+        let verdict = verdicts[chance.below(4) as usize];
+        let price = chance.below(3) as f64;
+        let account = Account { gain: gain + price, price, bound: 9.0, verdict };
+        let account = chance.percent(60).then_some(account);
+        if account.is_some() {
+            // What a policy that weighs gain and price says of the sum of the load decides nothing.
+            balancedness_after = 0.25;
+        }
+        PlannedLayer { layer, placement, balancedness_before, balancedness_after, account }
     };
     job.layers.iter().map(planned).collect()
+}
+
+/// A table for as many slots that leaves out experts of this model.
+fn of_another_model(layer: LayerId) -> LayerPlacement {
+    let shape = ModelShape::new(LAYERS, 1, 1).expect("a small model");
+    let experts = vec![ExpertId(0); topology().slots()];
+    LayerPlacement::new(layer, &experts, Epoch(0), shape, &topology()).expect("one expert")
 }
 
 /// Every window must be made of whole samples of the two loads: a token that was credited to another

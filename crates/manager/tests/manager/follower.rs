@@ -37,7 +37,7 @@ fn header(step: u64, directives: Vec<Directive>, placement: &Placement) -> StepH
 fn prepare() -> Directive {
     let experts = new().experts().to_vec();
     let (from_epoch, epoch) = (Epoch(0), Epoch(1));
-    Directive::Prepare { token: TOKEN, layer: LAYER, from_epoch, epoch, experts }
+    Directive::Prepare { token: TOKEN, layer: LAYER, from_epoch, epoch, experts, shares: None }
 }
 
 fn commit(at_step: u64) -> Directive {
@@ -261,6 +261,7 @@ fn a_release_comes_before_the_next_prepare_of_the_layer() {
         from_epoch: Epoch(1),
         epoch: Epoch(2),
         experts,
+        shares: None,
     };
     let actions = follower.handle_header(&header(9, vec![next], &switched())).unwrap();
     assert!(matches!(

@@ -1,7 +1,7 @@
 //! Load reports: how they add up, and what they are credited to.
 
 use eplb_core::{ExpertLoad, LayerId, Placement, RankId, Step};
-use eplb_manager::{CountForm, Event, LoadReport, ManagerConfig, PlanJob, ReportError};
+use eplb_manager::{CountForm, Event, LoadReport, ManagerConfig, Phase, PlanJob, ReportError};
 
 use crate::rig::{
     RANKS, Rig, SLOTS, counted, eager, initial, load, prefix_sums, rotated, topology,
@@ -18,6 +18,7 @@ fn steps(first: u64, last: u64, placement: &Placement, load: &ExpertLoad, rank: 
         last_step: Step(last),
         counts: counted(placement, load, &topology(), RankId(rank)),
         form: CountForm::Plain,
+        phase: Phase::Mixed,
     }
 }
 
@@ -142,7 +143,30 @@ fn load_across_a_commit_is_dropped_for_that_layer_only() {
     let two = |layer| changed.layer(layer).iter().map(|count| 2 * count).collect::<Vec<u64>>();
     assert_eq!(job.windows[0].layer(LayerId(0)), two(LayerId(0)));
     assert_eq!(job.windows[0].layer(LayerId(2)), two(LayerId(2)));
-    assert_eq!(job.windows[0].layer(LayerId(1)), load(2).layer(LayerId(1)), "its older window");
+    let one = load(1).layer(LayerId(1)).to_vec();
+    assert_eq!(job.windows[0].layer(LayerId(1)), one, "the window ends for all layers at once");
+}
+
+#[test]
+fn a_layer_of_which_nothing_is_known_is_not_planned() {
+    let mut rig = Rig::new(eager());
+    rig.step_with(&load(1));
+    let job = rig.jobs.pop().unwrap();
+    let plan = Ok(vec![crate::rig::planned(&job.present, LayerId(1), 0.9)]);
+    rig.event(Event::Planned { round: job.round, plan });
+    let first = rig.last_step().0 + 1;
+    rig.finish_round();
+    let rotate = |load, layer| rotated(&load, layer);
+    let changed = crate::rig::shape().layer_ids().fold(load(1), rotate);
+    // Its only sample is divided; the window ends nevertheless, for the other layers.
+    step_covering(&mut rig, first, &initial(), &changed);
+    let job = rig.jobs.pop().unwrap();
+    assert_eq!(job.layers, [LayerId(0), LayerId(2)]);
+    assert_eq!(job.windows[0].layer(LayerId(1)), [0; 6]);
+    assert_eq!(job.windows[0].layer(LayerId(2)), changed.layer(LayerId(2)));
+    rig.event(Event::Planned { round: job.round, plan: Ok(vec![]) });
+    rig.step_with(&changed);
+    assert_eq!(rig.jobs[0].layers, [LayerId(1)]);
 }
 
 #[test]

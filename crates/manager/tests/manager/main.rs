@@ -1,5 +1,6 @@
 //! Tests of the manager and the follower through their public interface.
 
+mod accounts;
 mod cluster;
 mod faults;
 mod follower;
@@ -7,9 +8,11 @@ mod lies;
 mod loads;
 mod member;
 mod network;
+mod phases;
 mod rig;
 mod rounds;
 mod settings;
+mod shares;
 mod spmd;
 mod timeouts;
 mod trigger;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use eplb_core::{ExpertLoad, LayerId, LayerPlacement, Placement, RankId, Step, Topology};
-use eplb_manager::{Action, CountForm, Follower, LoadReport, StepHeader, Token};
+use eplb_manager::{Action, CountForm, Follower, LoadReport, Phase, StepHeader, Token};
 
 use crate::network::{Chance, Faults};
 use crate::rig::{counted, prefix_sums, shape};
@@ -111,7 +111,13 @@ impl Member {
     }
 
     /// What it counted on a step that it ran.
-    pub(crate) fn load(&self, step: u64, load: &ExpertLoad, topology: &Topology) -> LoadReport {
+    pub(crate) fn load(
+        &self,
+        step: u64,
+        phase: Phase,
+        load: &ExpertLoad,
+        topology: &Topology,
+    ) -> LoadReport {
         let rank = self.follower.rank();
         let mut counts = counted(&self.live, load, topology, rank);
         let form = if rank.0.is_multiple_of(2) {
@@ -120,7 +126,7 @@ impl Member {
             counts = prefix_sums(&counts, topology.slots_of(rank).len());
             CountForm::PrefixSums
         };
-        LoadReport { first_step: Step(step), last_step: Step(step), counts, form }
+        LoadReport { first_step: Step(step), last_step: Step(step), counts, form, phase }
     }
 
     /// Nothing is under way any more.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use eplb_core::{ExpertId, ExpertLoad, LayerId, ModelShape, Placement, RankId, Step, Topology};
+use eplb_core::{
+    Epoch, ExpertId, ExpertLoad, LayerId, LayerPlacement, ModelShape, Placement, RankId, SHARE_ONE,
+    Step, Topology,
+};
 use eplb_manager::{
-    Command, CountForm, Directive, Event, LoadReport, Manager, ManagerConfig, Note, PlanJob,
-    PlannedLayer, RankReport, Status, StepHeader, Timestamp, Token, TokenStatus,
+    Command, Directive, Event, LoadReport, Manager, ManagerConfig, Note, PlanJob, PlannedLayer,
+    RankReport, Status, StepHeader, Timestamp, Token, TokenStatus,
 };
 
 pub(crate) const LAYERS: u32 = 3;
@@ -72,8 +75,8 @@ pub(crate) fn counted(
     topology: &Topology,
     rank: RankId,
 ) -> Vec<u64> {
-    let of_layer = |(row, layer): (&[u64], &eplb_core::LayerPlacement)| {
-        let slots = layer.even_routing(topology).slot_loads(row, topology);
+    let of_layer = |(row, layer): (&[u64], &LayerPlacement)| {
+        let slots = layer.routing(topology).slot_loads(row, topology);
         slots[topology.slots_of(rank)].to_vec()
     };
     load.rows().zip(placement.layers()).flat_map(of_layer).collect()
@@ -101,10 +104,32 @@ pub(crate) fn turned(placement: &Placement, layer: LayerId) -> Vec<ExpertId> {
 pub(crate) fn planned(placement: &Placement, layer: LayerId, after: f64) -> PlannedLayer {
     PlannedLayer {
         layer,
-        experts: turned(placement, layer),
+        placement: table(layer, &turned(placement, layer)),
         balancedness_before: 0.5,
         balancedness_after: after,
+        account: None,
     }
+}
+
+/// A placement of a layer in epoch 0, with even shares.
+pub(crate) fn table(layer: LayerId, experts: &[ExpertId]) -> LayerPlacement {
+    LayerPlacement::new(layer, experts, Epoch(0), shape(), &topology()).expect("all are placed")
+}
+
+/// The same table with uneven shares: of each expert that has several replicas the first takes `first`
+/// tokens of 65,535 and the last the rest.
+pub(crate) fn shared(placement: &LayerPlacement, first: u16) -> LayerPlacement {
+    let mut shares = vec![0; placement.experts().len()];
+    for expert in (0..EXPERTS).map(ExpertId) {
+        let topology = topology();
+        let slots: Vec<_> = placement.replicas(expert, &topology).collect();
+        shares[slots[0].index()] = first;
+        shares[slots[slots.len() - 1].index()] += SHARE_ONE - first;
+        if slots.len() == 1 {
+            shares[slots[0].index()] = SHARE_ONE;
+        }
+    }
+    placement.with_shares(&shares, &topology()).expect("they add up")
 }
 
 impl Rig {
@@ -188,7 +213,7 @@ impl Rig {
     pub(crate) fn load_of(&self, rank: u32, load: &ExpertLoad) -> LoadReport {
         let step = self.last_step();
         let counts = counted(self.manager.placement(), load, &self.topology, RankId(rank));
-        LoadReport { first_step: step, last_step: step, counts, form: CountForm::Plain }
+        LoadReport::of_step(step, counts)
     }
 
     /// One step on which every rank reports its part of a load.

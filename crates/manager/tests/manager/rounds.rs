@@ -1,12 +1,14 @@
 //! Layers on their way: what goes in and the list of what comes out.
 
-use eplb_core::{Epoch, ExpertLoad, LayerId, RankId, Step};
+use eplb_core::{
+    Account, Epoch, ExpertLoad, LayerId, ModelShape, Placement, RankId, Step, Topology, Verdict,
+};
 use eplb_manager::{
     Command, Directive, Event, LayerPhase, ManagerConfig, Note, PlannedLayer, Reason, RoundAbort,
     RoundId, Status, StepHeader, Token,
 };
 
-use crate::rig::{RANKS, Rig, eager, initial, load, planned, rotated, turned};
+use crate::rig::{LAYERS, RANKS, Rig, eager, initial, load, planned, rotated, turned};
 
 /// A rig with a plan in use for all layers; layer 0 gains most.
 fn planned_rig(config: ManagerConfig) -> Rig {
@@ -24,6 +26,7 @@ fn prepare(token: u64, layer: u32) -> Directive {
         from_epoch: Epoch(0),
         epoch: Epoch(1),
         experts: turned(&initial(), LayerId(layer)),
+        shares: None,
     }
 }
 
@@ -272,19 +275,26 @@ fn a_failed_revert_is_waited_for() {
 #[test]
 fn what_is_no_plan_ends_the_round() {
     let good = || planned(&initial(), LayerId(0), 0.9);
-    let unplaced = {
-        let mut planned = good();
-        planned.experts = vec![planned.experts[0]; planned.experts.len()];
-        planned
+    // Placements of other models and of other ranks.
+    let made_for = |experts: u32, slots: u32| {
+        let shape = ModelShape::new(LAYERS, experts, 1).unwrap();
+        let topology = Topology::uniform(RANKS, slots, 1).unwrap();
+        Placement::initial(shape, &topology).unwrap().layer(LayerId(0)).clone()
     };
+    let account =
+        |gain, price, bound| Some(Account { gain, price, bound, verdict: Verdict::Settled });
     let plans: Vec<Result<Vec<PlannedLayer>, String>> = vec![
         Err("solver gave up".to_owned()),
         Ok(vec![good(), good()]),
         Ok(vec![PlannedLayer { layer: LayerId(9), ..good() }]),
         Ok(vec![PlannedLayer { balancedness_after: f64::NAN, ..good() }]),
         Ok(vec![PlannedLayer { balancedness_before: -0.1, ..good() }]),
-        Ok(vec![PlannedLayer { experts: vec![], ..good() }]),
-        Ok(vec![unplaced]),
+        Ok(vec![PlannedLayer { placement: made_for(6, 3), ..good() }]),
+        Ok(vec![PlannedLayer { placement: made_for(5, 2), ..good() }]),
+        Ok(vec![PlannedLayer { placement: made_for(8, 2), ..good() }]),
+        Ok(vec![PlannedLayer { account: account(f64::NAN, 0.0, 1.0), ..good() }]),
+        Ok(vec![PlannedLayer { account: account(1.0, f64::NEG_INFINITY, 1.0), ..good() }]),
+        Ok(vec![PlannedLayer { account: account(1.0, 0.0, f64::INFINITY), ..good() }]),
     ];
     for plan in plans {
         let mut rig = Rig::new(eager());

@@ -24,6 +24,10 @@ fn every_setting_is_checked() {
         (error(|config| config.window_samples = 0), "window_samples is 0, allowed is 1 to 1048576"),
         (error(|config| config.windows_kept = 0), "windows_kept is 0, allowed is 1 to 128"),
         (error(|config| config.windows_kept = 129), "windows_kept is 129, allowed is 1 to 128"),
+        (
+            error(|config| config.representative_windows = 129),
+            "representative_windows is 129, allowed is 0 to 128",
+        ),
         (error(|config| config.refusal_backoff = 65), "refusal_backoff is 65, allowed is 0 to 64"),
         (error(|config| config.layers_in_flight = 0), "layers_in_flight is 0, give more than 0"),
         (error(|config| config.plan_timeout = Duration::ZERO), "plan_timeout is 0, "),

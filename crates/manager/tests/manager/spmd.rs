@@ -1,14 +1,17 @@
 //! A manager on every rank: the same reports in, the same headers out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use eplb_core::{LayerId, RankId, Step};
+use eplb_core::{Account, Ensemble, EnsembleSettings, LayerId, RankId, Step, Verdict};
 use eplb_manager::{
-    Carriage, Command, CountForm, Event, LoadReport, Manager, ManagerConfig, Note, PlanDigest,
-    PlanJob, RankReport, RoundAbort, StepHeader, Timestamp,
+    Carriage, Command, Event, LoadReport, Manager, ManagerConfig, Note, PlanDigest, PlanJob,
+    PlannedLayer, RankReport, RoundAbort, StepHeader, Timestamp,
 };
 
-use crate::rig::{RANKS, counted, done, eager, initial, load, planned, shape, topology};
+use crate::rig::{
+    RANKS, counted, done, eager, initial, load, planned, shape, shared, table, topology,
+};
 
 /// Every rank's manager, its open plan job, and the notes of all.
 struct Group {
@@ -64,12 +67,11 @@ impl Group {
         let report = |rank: u32| {
             let manager = &self.managers[rank as usize];
             let counts = counted(manager.placement(), &load(1), &topology(), RankId(rank));
-            let form = CountForm::Plain;
             RankReport {
                 rank: RankId(rank),
                 step,
                 clock: self.clock.plus(Duration::from_millis(rank.into())),
-                load: Some(LoadReport { first_step: step, last_step: step, counts, form }),
+                load: Some(LoadReport::of_step(step, counts)),
                 statuses: headers[0].directives.iter().map(done).collect(),
                 plan_digest: manager.plan_digest().filter(|_| !silent.contains(&rank)),
             }
@@ -180,20 +182,81 @@ fn a_rank_that_gives_no_digest_is_not_waited_for_longer_than_its_deadline() {
     group.all_commit();
 }
 
+fn account(gain: f64, price: f64, bound: f64) -> Option<Account> {
+    Some(Account { gain, price, bound, verdict: Verdict::Settled })
+}
+
 #[test]
 fn a_layers_plan_is_part_of_the_digest() {
-    let digest = |layer: u32, turn: bool| {
+    let digest = |layer: u32, change: fn(&mut PlannedLayer)| {
         let mut group = Group::new(&eager());
         group.step(&[]);
         let job = group.jobs[0].take().unwrap();
         let mut planned = planned(&job.present, LayerId(layer), 0.9);
-        if turn {
-            planned.experts.rotate_right(1);
-        }
+        change(&mut planned);
         group.event(0, Event::Planned { round: job.round, plan: Ok(vec![planned]) });
         group.managers[0].plan_digest().unwrap().digest
     };
-    assert_eq!(digest(0, false), digest(0, false));
-    assert_ne!(digest(0, false), digest(1, false));
-    assert_ne!(digest(0, false), digest(0, true));
+    let digests = [
+        digest(0, |_| ()),
+        digest(1, |_| ()),
+        digest(0, |planned| {
+            let mut experts = planned.placement.experts().to_vec();
+            experts.rotate_right(1);
+            planned.placement = table(planned.layer, &experts);
+        }),
+        digest(0, |planned| planned.placement = shared(&planned.placement, 30_000)),
+        digest(0, |planned| planned.placement = shared(&planned.placement, 30_001)),
+        digest(0, |planned| planned.balancedness_before = 0.6),
+        digest(0, |planned| planned.account = account(0.5, 0.1, 1.0)),
+        digest(0, |planned| planned.account = account(0.4, 0.1, 1.0)),
+        digest(0, |planned| planned.account = account(0.5, 0.2, 1.0)),
+        digest(0, |planned| planned.account = account(0.5, 0.1, 2.0)),
+    ];
+    assert_eq!(digests[0], digest(0, |_| ()));
+    let all: BTreeSet<u64> = digests.into_iter().collect();
+    assert_eq!(all.len(), digests.len());
+}
+
+#[test]
+fn what_a_plan_is_made_for_is_part_of_the_digest() {
+    // One rank starts with windows of another service, or with weights that differ.
+    let digest = |known: &Ensemble| {
+        let config = ManagerConfig { representative_windows: 1, ..eager() };
+        let mut group = Group::new(&config);
+        let manager = group.managers.swap_remove(0).with_ensemble(known).unwrap();
+        group.managers.insert(0, manager);
+        group.step(&[]);
+        let job = group.jobs[0].take().unwrap();
+        assert_eq!(job.weights.len(), job.windows.len());
+        group.event(0, Event::Planned { round: job.round, plan: Ok(vec![]) });
+        (group.managers[0].plan_digest().unwrap().digest, job)
+    };
+    let known = |factor: u64, age: u64| {
+        let settings = EnsembleSettings { recent: 1, representatives: 1 };
+        let mut known = Ensemble::new(shape(), settings).unwrap();
+        for _ in 0..=age {
+            known.push(load(factor)).unwrap();
+        }
+        known
+    };
+    let settings = EnsembleSettings { recent: 1, representatives: 0 };
+    let none = digest(&Ensemble::new(shape(), settings).unwrap());
+    let (one, other) = (digest(&known(3, 0)), digest(&known(5, 0)));
+    assert_eq!(one.1.windows, [load(3), load(1)]);
+    let digests = BTreeSet::from([none.0, one.0, other.0]);
+    assert_eq!(digests.len(), 3);
+    assert_eq!(one, digest(&known(3, 0)));
+    // The same window with another weight: it stands for two.
+    let scaled = |factor: u64| {
+        let settings = EnsembleSettings { recent: 2, representatives: 1 };
+        let mut known = Ensemble::new(shape(), settings).unwrap();
+        known.push(load(factor)).unwrap();
+        known.push(load(6 - factor)).unwrap();
+        known
+    };
+    let (two, three) = (digest(&known(6, 0)), digest(&scaled(1)));
+    assert_eq!(two.1.windows, three.1.windows, "load(1) and load(5) united are load(6)");
+    assert_ne!(two.1.weights, three.1.weights);
+    assert_ne!(two.0, three.0);
 }

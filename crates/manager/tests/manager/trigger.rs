@@ -158,16 +158,26 @@ fn a_layer_that_gains_nothing_is_not_moved_and_not_planned_again() {
     rig.step_with(&load(1));
     let job = rig.jobs.pop().unwrap();
     let same = PlannedLayer {
-        experts: job.present.layer(LayerId(1)).experts().to_vec(),
+        placement: job.present.layer(LayerId(1)).clone(),
         ..planned(&job.present, LayerId(1), 0.9)
     };
     // Layer 0 gains too little, layer 1 keeps its table, layer 2 is left out.
     let plan = Ok(vec![planned(&job.present, LayerId(0), 0.6), same]);
     rig.event(Event::Planned { round: job.round, plan });
     let started = Note::RoundStarted { round: job.round, layers: all_layers() };
+    let looked_at = |layer, balancedness_after| Note::LayerPlanned {
+        round: job.round,
+        layer,
+        balancedness_before: 0.5,
+        balancedness_after,
+        account: None,
+        is_moving: false,
+    };
+    let first = looked_at(LayerId(0), 0.6);
+    let second = looked_at(LayerId(1), 0.9);
     let unmoved = Note::RoundPlanned { round: job.round, moving: vec![] };
     let finished = Note::RoundFinished { round: job.round, committed: 0 };
-    assert_eq!(rig.take_notes(), [started, unmoved, finished]);
+    assert_eq!(rig.take_notes(), [started, first, second, unmoved, finished]);
     assert_eq!(rig.manager.counters().layers_unchanged, 3);
     rig.step_with(&load(4));
     assert_eq!(rig.take_notes(), [Note::RoundSkipped]);

@@ -2,8 +2,8 @@
 
 use eplb_core::{Epoch, ExpertId, LayerId, RankId, Step};
 use eplb_manager::{
-    CountForm, Directive, LoadReport, PlanDigest, RankReport, Reason, RoundId, Status, StepHeader,
-    Timestamp, Token, TokenStatus, WIRE_VERSION, WireError,
+    CountForm, Directive, LoadReport, Phase, PlanDigest, RankReport, Reason, RoundId, Status,
+    StepHeader, Timestamp, Token, TokenStatus, WIRE_VERSION, WireError,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -11,7 +11,8 @@ use proptest::prelude::*;
 
 fn directive() -> impl Strategy<Value = Directive> {
     let numbers = (0..3u8, any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>());
-    (numbers, vec(any::<u32>(), 0..20)).prop_map(|((kind, token, layer, first, second), table)| {
+    let tables = (vec(any::<u32>(), 0..20), option::of(vec(any::<u16>(), 0..20)));
+    (numbers, tables).prop_map(|((kind, token, layer, first, second), (table, shares))| {
         let (token, layer) = (Token(token), LayerId(layer));
         match kind {
             0 => Directive::Prepare {
@@ -20,6 +21,7 @@ fn directive() -> impl Strategy<Value = Directive> {
                 from_epoch: Epoch(first),
                 epoch: Epoch(second),
                 experts: table.into_iter().map(ExpertId).collect(),
+                shares,
             },
             1 => Directive::Commit { token, layer, epoch: Epoch(first), at_step: Step(second) },
             _ => Directive::Revert { token, layer, epoch: Epoch(first), at_step: Step(second) },
@@ -48,12 +50,14 @@ fn status() -> impl Strategy<Value = Status> {
 }
 
 fn load() -> impl Strategy<Value = LoadReport> {
-    (any::<u64>(), any::<u64>(), vec(any::<u64>(), 0..40), any::<bool>()).prop_map(
-        |(first, last, counts, plain)| LoadReport {
+    let phase = prop::sample::select(vec![Phase::Mixed, Phase::Prefill, Phase::Decode]);
+    (any::<u64>(), any::<u64>(), vec(any::<u64>(), 0..40), any::<bool>(), phase).prop_map(
+        |(first, last, counts, plain, phase)| LoadReport {
             first_step: Step(first),
             last_step: Step(last),
             counts,
             form: if plain { CountForm::Plain } else { CountForm::PrefixSums },
+            phase,
         },
     )
 }
@@ -160,7 +164,7 @@ proptest! {
 }
 
 fn framed(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = b"EPLB\x01\x00".to_vec();
+    let mut bytes = b"EPLB\x02\x00".to_vec();
     bytes.extend([kind, 0]);
     bytes.extend((payload.len() as u32).to_le_bytes());
     bytes.extend(payload);
@@ -192,6 +196,58 @@ fn the_layout_is_what_the_documentation_says() {
 }
 
 #[test]
+fn the_layout_of_shares_and_phases() {
+    let prepare = |shares| StepHeader {
+        step: Step(1),
+        directives: vec![Directive::Prepare {
+            token: Token(2),
+            layer: LayerId(3),
+            from_epoch: Epoch(4),
+            epoch: Epoch(5),
+            experts: vec![ExpertId(6)],
+            shares,
+        }],
+        epochs_digest: 7,
+    };
+    let bytes = prepare(Some(vec![65_535])).encode();
+    let payload = &bytes[12..bytes.len() - 4];
+    // After the experts: that there are shares, how many, and each in two bytes.
+    let (front, shares) = payload.split_at(payload.len() - 7);
+    assert_eq!(shares, [1, 1, 0, 0, 0, 0xFF, 0xFF]);
+    let without = framed(1, &[front, &[0]].concat());
+    assert_eq!(StepHeader::decode(&without), Ok(prepare(None)));
+    for (shares, what, at) in [
+        (&[2][..], "whether shares follow", 1),
+        (&[1, 2, 0, 0, 0, 0xFF, 0xFF], "number of shares", 1),
+        (&[1, 255, 255, 255, 255], "number of shares", 1),
+        (&[], "whether shares follow", 0),
+        (&[0, 0], "what follows the last field", 1),
+    ] {
+        let error = StepHeader::decode(&framed(1, &[front, shares].concat())).unwrap_err();
+        assert_eq!(error, WireError::Malformed { what, offset: front.len() + at });
+    }
+    let load = LoadReport::of_step(Step(8), vec![]);
+    for (number, phase) in [(0, Phase::Mixed), (1, Phase::Prefill), (2, Phase::Decode)] {
+        let report = RankReport {
+            rank: RankId(0),
+            step: Step(8),
+            clock: Timestamp(0),
+            load: Some(load.clone().in_phase(phase)),
+            statuses: vec![],
+            plan_digest: None,
+        };
+        let bytes = report.encode();
+        let mut payload = bytes[12..bytes.len() - 4].to_vec();
+        // Behind rank, step and clock: the form of the load, then its phase.
+        assert_eq!(payload[20..22], [1, number]);
+        assert_eq!(RankReport::decode(&bytes), Ok(report));
+        payload[21] = 3;
+        let error = RankReport::decode(&framed(2, &payload)).unwrap_err();
+        assert_eq!(error, WireError::Malformed { what: "phase of the load", offset: 22 });
+    }
+}
+
+#[test]
 fn errors_say_what_is_wrong() {
     let header = StepHeader { step: Step(1), directives: vec![], epochs_digest: 7 };
     let bytes = header.encode();
@@ -202,7 +258,7 @@ fn errors_say_what_is_wrong() {
     let error = StepHeader::decode(&other).unwrap_err();
     assert_eq!(error, WireError::Version { found: 9, supported: WIRE_VERSION });
     let text =
-        "the message has layout version 9, this library reads 1; use the same release on all ranks";
+        "the message has layout version 9, this library reads 2; use the same release on all ranks";
     assert_eq!(error.to_string(), text);
     assert_eq!(RankReport::decode(&bytes), Err(WireError::Kind { found: 1, expected: 2 }));
     // A count that the payload cannot hold is found before anything is allocated for it.

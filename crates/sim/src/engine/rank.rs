@@ -220,6 +220,6 @@ impl Rank {
                 }
             }));
         }
-        LoadReport { first_step: order.step, last_step: order.step, counts, form: self.form }
+        LoadReport { form: self.form, ..LoadReport::of_step(order.step, counts) }
     }
 }

@@ -287,7 +287,7 @@ impl Master<'_> {
             let layers = placement.shape().layer_ids();
             let sum: f64 = layers
                 .map(|layer: LayerId| {
-                    let routing = placement.layer(layer).even_routing(topology);
+                    let routing = placement.layer(layer).routing(topology);
                     layer_balancedness(load.layer(layer), &routing, topology)
                 })
                 .sum();
