@@ -58,8 +58,9 @@ pub fn mean_balancedness(
 pub fn moved_slots(from: &LayerPlacement, to: &LayerPlacement, topology: &Topology) -> usize {
     to.live_slots(topology)
         .filter(|&slot| {
-            let held = &from.experts()[topology.slots_of(topology.rank_of(slot))];
-            !held.contains(&to.expert_at(slot))
+            let rank = topology.rank_of(slot);
+            let held = &from.experts()[topology.slots_of(rank)];
+            !topology.holds_weights(rank) || !held.contains(&to.expert_at(slot))
         })
         .count()
 }

@@ -36,7 +36,8 @@ mod transfer_plan;
 pub use account::{Account, Verdict};
 pub use balance::{Balancedness, layer_balancedness, mean_balancedness, moved_slots, rank_loads};
 pub use ensemble::{
-    Ensemble, EnsembleError, EnsembleSettings, Estimate, Estimator, Weighted, WindowWeight,
+    Ensemble, EnsembleError, EnsembleSettings, Estimate, Estimator, UnknownEstimator, Weighted,
+    WindowWeight,
 };
 pub use ids::{Epoch, ExpertId, LayerId, NodeId, RankId, SlotId, Step};
 pub use load::{ExpertLoad, LoadError};

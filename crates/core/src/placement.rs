@@ -237,6 +237,28 @@ impl Placement {
         Self::new(&vec![table; shape.layers()], shape, topology)
     }
 
+    /// The same placement for a group that more ranks have joined ([`Topology::grown_by`]): the slots of
+    /// the ranks that were there keep their experts, those of the new ones name the experts from the
+    /// first one on, none of which is there yet.
+    ///
+    /// # Errors
+    /// Fewer slots than this placement has.
+    pub fn grown_to(&self, topology: &Topology) -> Result<Self, PlacementError> {
+        let experts = self.shape.experts();
+        let layers = self.shape.layer_ids().zip(&self.layers).map(|(layer, placement)| {
+            let held = placement.experts();
+            if held.len() > topology.slots() {
+                let (found, expected) = (held.len(), topology.slots());
+                return Err(PlacementError::Slots { layer, found, expected });
+            }
+            let named =
+                (0..topology.slots() - held.len()).map(|slot| ExpertId::from_index(slot % experts));
+            let table: Vec<_> = held.iter().copied().chain(named).collect();
+            LayerPlacement::new(layer, &table, placement.epoch(), self.shape, topology)
+        });
+        Ok(Self { shape: self.shape, layers: layers.collect::<Result<_, _>>()? })
+    }
+
     /// The model this places.
     pub fn shape(&self) -> ModelShape {
         self.shape

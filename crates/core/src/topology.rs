@@ -18,15 +18,18 @@ pub struct RankSpec {
     pub slots: u32,
     /// A dead rank keeps its slot numbers, but what they hold counts for nothing.
     pub alive: bool,
+    /// A rank that has joined and holds no weights yet: what the present placement says of its slots
+    /// counts for nothing, and everything planned for them has to be sent.
+    pub empty: bool,
     /// Relative speed in thousandths, [`NOMINAL_SPEED`] for an ordinary rank: a rank of speed 500
     /// needs twice the time for a token.
     pub speed: u32,
 }
 
 impl RankSpec {
-    /// A live rank of nominal speed.
+    /// A live rank of nominal speed that holds weights.
     pub fn new(node: NodeId, slots: u32) -> Self {
-        Self { node, slots, alive: true, speed: NOMINAL_SPEED }
+        Self { node, slots, alive: true, empty: false, speed: NOMINAL_SPEED }
     }
 }
 
@@ -180,6 +183,32 @@ impl Topology {
         Self::new(ranks)
     }
 
+    /// The same group with more ranks, which hold no weights yet: slots of the ranks that were there
+    /// keep their numbers.
+    ///
+    /// # Errors
+    /// As [`Topology::new`].
+    pub fn grown_by(&self, joining: &[RankSpec]) -> Result<Self, TopologyError> {
+        let joining = joining.iter().map(|rank| RankSpec { empty: true, ..*rank });
+        Self::new(self.ranks.iter().copied().chain(joining).collect())
+    }
+
+    /// The same group as far as it holds weights: ranks that have just joined count as dead.
+    ///
+    /// # Errors
+    /// No live rank holds weights.
+    pub fn without_empty(&self) -> Result<Self, TopologyError> {
+        let alive = |rank: &RankSpec| rank.alive && !rank.empty;
+        let ranks = self.ranks.iter().map(|rank| RankSpec { alive: alive(rank), ..*rank });
+        Self::new(ranks.collect())
+    }
+
+    /// The same group once every rank holds the weights that its slots are to hold.
+    pub fn filled(&self) -> Self {
+        let ranks = self.ranks.iter().map(|rank| RankSpec { empty: false, ..*rank }).collect();
+        Self { ranks, ..self.clone() }
+    }
+
     fn count_nodes(ranks: &[RankSpec]) -> Result<u32, TopologyError> {
         let highest = ranks.iter().map(|rank| rank.node).max().unwrap_or_default();
         let mut seen = vec![false; ranks.len()];
@@ -246,6 +275,12 @@ impl Topology {
     /// Whether a rank takes part.
     pub fn is_alive(&self, rank: RankId) -> bool {
         self.rank(rank).alive
+    }
+
+    /// Whether a rank is alive and its slots hold what the present placement says.
+    pub fn holds_weights(&self, rank: RankId) -> bool {
+        let spec = self.rank(rank);
+        spec.alive && !spec.empty
     }
 
     /// The node that a rank stands on.

@@ -44,7 +44,7 @@ impl TransferPlan {
         for rank in topology.live_ranks() {
             for slot in topology.slots_of(rank).map(SlotId::from_index) {
                 let expert = new.expert_at(slot);
-                if old.expert_at(slot) != expert {
+                if old.expert_at(slot) != expert || !topology.holds_weights(rank) {
                     let source = plan.choose_source(rank, expert, old, topology);
                     plan.changes[rank.index()].push(SlotChange { slot, expert, source });
                 }
@@ -60,8 +60,9 @@ impl TransferPlan {
         old: &LayerPlacement,
         topology: &Topology,
     ) -> Source {
-        let own = topology.slots_of(rank).map(SlotId::from_index);
-        if let Some(slot) = own.into_iter().find(|&slot| old.expert_at(slot) == expert) {
+        let mut own = topology.slots_of(rank).map(SlotId::from_index);
+        let local = own.find(|&slot| old.expert_at(slot) == expert);
+        if let Some(slot) = local.filter(|_| topology.holds_weights(rank)) {
             return Source::Local(slot);
         }
         let cost = |slot: &SlotId| {
@@ -69,8 +70,10 @@ impl TransferPlan {
             let far = topology.node_of(sender) != topology.node_of(rank);
             (far, self.sends[sender.index()], *slot)
         };
-        // A placement that exists has a live replica of every expert.
-        let slot = old.replicas(expert, topology).min_by_key(cost).unwrap_or_default();
+        let holds = |slot: &SlotId| topology.holds_weights(topology.rank_of(*slot));
+        // A placement that is in use has a replica of every expert on a rank that holds weights.
+        let slot =
+            old.replicas(expert, topology).filter(holds).min_by_key(cost).unwrap_or_default();
         self.sends[topology.rank_of(slot).index()] += 1;
         Source::Remote(slot)
     }

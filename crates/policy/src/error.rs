@@ -3,7 +3,7 @@
 use eplb_core::{LayerId, LoadError, PlacementError, RoutingError, ShapeError};
 use thiserror::Error;
 
-use crate::NAMES;
+use crate::{NAMES, SharesError};
 
 /// Why a policy gives no plan.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -142,6 +142,9 @@ pub enum PolicyError {
     /// The table is no placement.
     #[error(transparent)]
     Placement(#[from] PlacementError),
+    /// There are no shares.
+    #[error(transparent)]
+    Shares(#[from] SharesError),
     /// The shares are no routing.
     #[error(transparent)]
     Routing(#[from] RoutingError),

@@ -67,16 +67,21 @@ impl LayerPlan {
 ///
 /// With a present placement, experts that stay on a rank keep the slot they have there. Where the
 /// budget has no room for all plans, those worth most come first, and a layer whose plan has no room
-/// left keeps its present placement. An expert that only dead ranks hold is placed at any price.
+/// left keeps its present placement. An expert that only dead ranks hold is placed at any price, and
+/// so are the experts of ranks that have just joined ([`eplb_core::RankSpec::empty`]).
 ///
 /// # Errors
 /// A request whose parts belong to different models or topologies, and whatever the policy refuses;
 /// when several layers fail, the first one's error.
 pub fn plan(policy: &dyn Policy, request: &PlanRequest<'_>) -> Result<Vec<LayerPlan>, PolicyError> {
     check(request)?;
+    let holding = request.topology.without_empty().ok();
     // Collected in two steps: rayon alone would give whichever error came first in time.
-    let plans: Vec<_> =
-        request.layers.par_iter().map(|&layer| plan_layer(policy, request, layer)).collect();
+    let plans: Vec<_> = request
+        .layers
+        .par_iter()
+        .map(|&layer| plan_layer(policy, request, holding.as_ref(), layer))
+        .collect();
     let mut plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
     if request.budget != Budget::default() {
         keep_to_budget(&mut plans, request);
@@ -131,6 +136,7 @@ fn check_weights(request: &PlanRequest<'_>) -> Result<(), PolicyError> {
 fn plan_layer(
     policy: &dyn Policy,
     request: &PlanRequest<'_>,
+    holding: Option<&Topology>,
     layer: LayerId,
 ) -> Result<LayerPlan, PolicyError> {
     let (shape, topology, weights) = (request.shape, request.topology, request.weights);
@@ -150,14 +156,18 @@ fn plan_layer(
         align(&mut proposal, present.experts(), topology);
         placement = placement_of(&proposal, layer, request)?;
     }
-    let balancedness = |placement: &LayerPlacement| {
+    let balancedness = |placement: &LayerPlacement, topology: &Topology| {
         layer_balancedness(&load, &placement.routing(topology), topology)
     };
-    let routable = present.filter(|present| is_routable(present, layer, request));
+    // A rank that died may have held the only replica of an expert: nothing can be routed then.
+    let is_routable = |(present, holding): &(&LayerPlacement, &Topology)| {
+        LayerPlacement::new(layer, present.experts(), Epoch(0), shape, holding).is_ok()
+    };
+    let routable = present.zip(holding).filter(is_routable);
     Ok(LayerPlan {
         layer,
-        balancedness_before: routable.map(balancedness),
-        balancedness_after: balancedness(&placement),
+        balancedness_before: routable.map(|(present, holding)| balancedness(present, holding)),
+        balancedness_after: balancedness(&placement, topology),
         moved_slots: present.map(|present| moved_slots(present, &placement, topology)),
         placement,
         account: proposal.account,
@@ -177,12 +187,6 @@ fn placement_of(
     }
 }
 
-/// A rank that died may have held the only replica of an expert: nothing can be routed then.
-fn is_routable(present: &LayerPlacement, layer: LayerId, request: &PlanRequest<'_>) -> bool {
-    let (shape, topology) = (request.shape, request.topology);
-    LayerPlacement::new(layer, present.experts(), Epoch(0), shape, topology).is_ok()
-}
-
 /// Takes plans in by what they are worth, as far as the budget goes, and leaves the other layers as
 /// they are.
 fn keep_to_budget(plans: &mut [LayerPlan], request: &PlanRequest<'_>) {
@@ -190,8 +194,10 @@ fn keep_to_budget(plans: &mut [LayerPlan], request: &PlanRequest<'_>) {
     let topology = request.topology;
     let mut ledger = Ledger::new(request.budget);
     let mut order: Vec<usize> = (0..plans.len()).collect();
-    // Layers that nothing can be routed through are planned whatever it costs.
-    let is_urgent = |plan: &LayerPlan| plan.balancedness_before.is_none();
+    // Layers that nothing can be routed through, or that leave ranks empty, are planned whatever it
+    // costs.
+    let has_empty = topology.live_ranks().any(|rank| !topology.holds_weights(rank));
+    let is_urgent = |plan: &LayerPlan| has_empty || plan.balancedness_before.is_none();
     order.sort_by(|&left, &right| {
         let (left, right) = (&plans[left], &plans[right]);
         is_urgent(right)

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::Ensemble;
+use super::{Ensemble, WindowWeight};
 
 /// Why windows are no [`Ensemble`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -34,5 +34,15 @@ pub enum EnsembleError {
         layers: usize,
         /// Experts of the model.
         experts: usize,
+    },
+    /// A part of a window's weight that is none.
+    #[error("{name} is {value}, allowed is {least} to {}", WindowWeight::MOST_COUNT)]
+    Weight {
+        /// Which part: `recent`, `lasting` or `count`.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// The least that is allowed.
+        least: u32,
     },
 }

@@ -1,9 +1,27 @@
 //! What a policy plans from, out of what was seen.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
 use crate::{Ensemble, ExpertLoad};
 
 /// How windows become what a policy plans from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// In texts, as configurations and command lines have them: `last`, `sum`, `sliding:K` (K windows),
+/// `exponential:A` (A the part of the newest window) and `ensemble`.
+///
+/// ```
+/// use eplb_core::Estimator;
+///
+/// assert_eq!("sliding:8".parse(), Ok(Estimator::Sliding { windows: 8 }));
+/// assert_eq!(Estimator::Exponential { newest: 0.25 }.to_string(), "exponential:0.25");
+/// assert!("sliding:0".parse::<Estimator>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Estimator {
     /// The last window alone.
     Last,
@@ -24,6 +42,14 @@ pub enum Estimator {
     Ensemble,
 }
 
+/// A text that names no [`Estimator`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no estimator is called {text:?}, allowed are {}", Estimator::ALLOWED)]
+pub struct UnknownEstimator {
+    /// The text.
+    pub text: String,
+}
+
 /// What a policy plans from: windows, oldest first, and how much each counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {
@@ -37,6 +63,10 @@ pub struct Estimate {
 const FRACTION: f64 = 256.0;
 
 impl Estimator {
+    /// The texts that name one, for messages.
+    pub const ALLOWED: &str = "last, sum, ensemble, sliding:K (the last K windows, 1 to 1024) and \
+                               exponential:A (A is the newest window's part, above 0 and at most 1)";
+
     /// What is to be planned from after what `ensemble` has seen.
     pub fn estimate(&self, ensemble: &Ensemble) -> Estimate {
         if ensemble.is_empty() {
@@ -76,5 +106,57 @@ impl Estimator {
             part *= 1.0 - newest;
         }
         Estimate { windows: vec![sum], weights: vec![1.0] }
+    }
+}
+
+impl fmt::Display for Estimator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Last => write!(f, "last"),
+            Self::Sum => write!(f, "sum"),
+            Self::Sliding { windows } => write!(f, "sliding:{windows}"),
+            Self::Exponential { newest } => write!(f, "exponential:{newest}"),
+            Self::Ensemble => write!(f, "ensemble"),
+        }
+    }
+}
+
+impl FromStr for Estimator {
+    type Err = UnknownEstimator;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || UnknownEstimator { text: text.to_owned() };
+        match text.split_once(':') {
+            None => match text {
+                "last" => Ok(Self::Last),
+                "sum" => Ok(Self::Sum),
+                "ensemble" => Ok(Self::Ensemble),
+                _ => Err(unknown()),
+            },
+            Some(("sliding", windows)) => {
+                let windows = windows.parse().ok();
+                let windows = windows.filter(|count| (1..=Ensemble::MOST_WINDOWS).contains(count));
+                windows.map(|windows| Self::Sliding { windows }).ok_or_else(unknown)
+            }
+            Some(("exponential", newest)) => {
+                let newest = newest.parse().ok().filter(|&newest| newest > 0.0 && newest <= 1.0);
+                newest.map(|newest| Self::Exponential { newest }).ok_or_else(unknown)
+            }
+            Some(_) => Err(unknown()),
+        }
+    }
+}
+
+impl TryFrom<String> for Estimator {
+    type Error = UnknownEstimator;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Estimator> for String {
+    fn from(estimator: Estimator) -> Self {
+        estimator.to_string()
     }
 }

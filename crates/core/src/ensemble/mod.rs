@@ -2,15 +2,17 @@
 
 mod error;
 mod estimator;
+mod shift;
 mod window;
 
 use std::collections::VecDeque;
 
 pub use error::EnsembleError;
-pub use estimator::{Estimate, Estimator};
+pub use estimator::{Estimate, Estimator, UnknownEstimator};
 pub use window::{Weighted, WindowWeight};
 
 use crate::{ExpertLoad, ModelShape};
+use shift::ShiftWatch;
 use window::squared_distance;
 
 /// How many windows an [`Ensemble`] keeps.
@@ -34,7 +36,9 @@ impl Default for EnsembleSettings {
 /// representative, and when there are too many of these, the two most alike become one (the pair whose
 /// union raises the spread within representatives least, J. H. Ward, *Hierarchical grouping to optimize
 /// an objective function*, 1963; loads compared layer by layer, each as parts of its sum). So bursts
-/// and rare mixes of traffic stay visible for long, at the price of a few windows.
+/// and rare mixes of traffic stay visible for long, at the price of a few windows. When a window is
+/// much further from those before it than windows usually are, the traffic has shifted: all before
+/// lose most of what they count for as recent ones.
 ///
 /// The same windows in the same order give the same ensemble, on every machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +51,7 @@ pub struct Ensemble {
     representatives: Vec<Weighted>,
     /// Of each pair of representatives what uniting them costs: row by row, below the diagonal.
     costs: Vec<Vec<f64>>,
+    shifts: ShiftWatch,
 }
 
 impl Ensemble {
@@ -64,7 +69,31 @@ impl Ensemble {
             return Err(EnsembleError::Size { recent, representatives });
         }
         let (recent, representatives, costs) = (VecDeque::new(), Vec::new(), Vec::new());
-        Ok(Self { shape, settings, recent, representatives, costs })
+        let shifts = ShiftWatch::default();
+        Ok(Self { shape, settings, recent, representatives, costs, shifts })
+    }
+
+    /// An ensemble of windows with the weights that they had in another one, oldest first. The newest
+    /// become the recent ones, as far as there is room; older ones become representatives, of which the
+    /// most alike are united when there are too many.
+    ///
+    /// # Errors
+    /// As [`Ensemble::new`], or a window of another model.
+    pub fn from_windows(
+        shape: ModelShape,
+        settings: EnsembleSettings,
+        windows: Vec<Weighted>,
+    ) -> Result<Self, EnsembleError> {
+        let mut ensemble = Self::new(shape, settings)?;
+        windows.iter().try_for_each(|window| ensemble.check(&window.load))?;
+        let older = windows.len().saturating_sub(settings.recent);
+        for (index, window) in windows.into_iter().enumerate() {
+            match index < older {
+                true => ensemble.add_representative(window),
+                false => ensemble.recent.push_back(window),
+            }
+        }
+        Ok(ensemble)
     }
 
     /// Adds a window, newer than all before.
@@ -73,8 +102,13 @@ impl Ensemble {
     /// A window of another model; the ensemble is unchanged then.
     pub fn push(&mut self, load: ExpertLoad) -> Result<(), EnsembleError> {
         self.check(&load)?;
+        let recent = self.recent.iter().map(|window| &window.load);
+        let is_shift = self.shifts.is_shift(recent, &load);
         for window in self.recent.iter_mut().chain(&mut self.representatives) {
             window.weight.age();
+            if is_shift {
+                window.weight.outdate();
+            }
         }
         if self.recent.len() == self.settings.recent
             && let Some(oldest) = self.recent.pop_front()

@@ -1,6 +1,6 @@
 //! One window of an ensemble.
 
-use crate::{ExpertLoad, LayerId};
+use crate::{EnsembleError, ExpertLoad, LayerId};
 
 /// A load window and what it counts for.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Weighted {
 /// traffic that the service sees, which fades slowly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowWeight {
-    /// Halved every 16 windows.
+    /// Halved every 12 windows.
     recent: f64,
     /// Halved every 512 windows.
     lasting: f64,
@@ -23,16 +23,47 @@ pub struct WindowWeight {
     count: f64,
 }
 
-/// 2^(-1/16)
-const RECENT_AGEING: f64 = 0.957_603_280_698_573_7;
+/// 2^(-1/12)
+const RECENT_AGEING: f64 = 0.943_874_312_681_694;
 /// 2^(-1/512)
 const LASTING_AGEING: f64 = 0.998_647_112_890_970_1;
 /// What a window counts for as an example, relative to what it counts for as a recent one.
 const LASTING_PART: f64 = 1.0 / 256.0;
 
+/// What is left of a recent window's weight when the traffic shifts.
+const OUTDATED_PART: f64 = 0.4;
+
 impl WindowWeight {
     /// That of a window just seen.
     pub const NEW: Self = Self { recent: 1.0, lasting: 1.0, count: 1.0 };
+
+    /// Most windows that a weight can stand for: those that `f64` counts one by one.
+    pub const MOST_COUNT: f64 = 9_007_199_254_740_992.0;
+
+    /// The weight of these parts, as they were read from a profile.
+    ///
+    /// # Errors
+    /// A part that is not from 0 to [`WindowWeight::MOST_COUNT`], or a `count` below 1.
+    pub fn from_parts(recent: f64, lasting: f64, count: f64) -> Result<Self, EnsembleError> {
+        let parts = [("recent", recent, 0), ("lasting", lasting, 0), ("count", count, 1)];
+        for (name, value, least) in parts {
+            // Written so that NaN is refused.
+            if !(value >= f64::from(least) && value <= Self::MOST_COUNT) {
+                return Err(EnsembleError::Weight { name, value: value.to_string(), least });
+            }
+        }
+        Ok(Self { recent, lasting, count })
+    }
+
+    /// What it counts for as one of the recent windows, 1 when it was just seen.
+    pub fn recent(&self) -> f64 {
+        self.recent
+    }
+
+    /// What it counts for as an example of the traffic, 1 when it was just seen.
+    pub fn lasting(&self) -> f64 {
+        self.lasting
+    }
 
     /// The weight, relative to 1 for a window just seen.
     pub fn value(&self) -> f64 {
@@ -42,6 +73,11 @@ impl WindowWeight {
     /// Windows that it stands for.
     pub fn count(&self) -> f64 {
         self.count
+    }
+
+    /// The traffic has changed: it is an example still, and hardly recent.
+    pub(super) fn outdate(&mut self) {
+        self.recent *= OUTDATED_PART;
     }
 
     pub(super) fn age(&mut self) {

@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
-use crate::{LayerId, LoadError, PlacementError, RankId};
+use crate::{EnsembleError, LayerId, LoadError, PlacementError, RankId, ShapeError};
 
-/// Why text or numbers are no placement or load in the form that was expected.
+/// Why text or numbers are no placement, load or profile in the form that was expected.
 ///
 /// `field` is the path to the value, as in `layer_list[3].device_list[0].device_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -128,4 +128,36 @@ pub enum FormatError {
     /// The counts are no load.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The dimensions are no model.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// No window where there must be one.
+    #[error("a profile needs at least one window, this has none")]
+    NoWindows,
+    /// More windows than an ensemble can have.
+    #[error("{field} has {found} entries, allowed are at most {most}")]
+    TooManyWindows {
+        /// The field.
+        field: String,
+        /// Entries found.
+        found: usize,
+        /// Most entries.
+        most: usize,
+    },
+    /// A window that is none.
+    #[error("{field}: {problem}")]
+    Window {
+        /// The window's field.
+        field: String,
+        /// What is wrong with it.
+        problem: EnsembleError,
+    },
+    /// Counts of a window that are no load.
+    #[error("{field}: {problem}")]
+    WindowLoad {
+        /// The window's field.
+        field: String,
+        /// What is wrong with it.
+        problem: LoadError,
+    },
 }

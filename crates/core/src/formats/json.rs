@@ -108,6 +108,16 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A number.
+    pub(super) fn number(&self) -> Result<f64, FormatError> {
+        self.value.as_f64().ok_or_else(|| self.kind_error("a number"))
+    }
+
+    /// A text.
+    pub(super) fn text(&self) -> Result<&'a str, FormatError> {
+        self.value.as_str().ok_or_else(|| self.kind_error("a text"))
+    }
+
     /// An id below `count`.
     pub(super) fn id_below(&self, count: usize) -> Result<usize, FormatError> {
         match self.value.as_i64() {

@@ -10,14 +10,15 @@ use super::windows::WindowLoads;
 /// Replicas go to the experts with the largest load per replica (root mean square over the windows, so
 /// that bursts count), at least `least_replicas` to each; then every replica, largest first, to the
 /// rank that would have the least load with it, has room and holds none of the expert, on a node
-/// without the expert where `spread` asks for it. `table` gives what slots of dead ranks keep.
+/// without the expert where `spread` asks for it. `standing` gives what slots of dead ranks keep.
 pub(super) fn plan(
     windows: &WindowLoads,
     topology: &Topology,
-    mut table: Vec<ExpertId>,
+    standing: &[Option<ExpertId>],
     least_replicas: u32,
     spread: bool,
 ) -> Vec<ExpertId> {
+    let mut table: Vec<_> = standing.iter().map(|expert| expert.unwrap_or_default()).collect();
     let weights = Weights::new(windows);
     let ranks: Vec<_> = topology.live_ranks().collect();
     let slots = topology.live_slots();
@@ -56,6 +57,48 @@ pub(super) fn plan(
     for (rank, packed) in ranks.iter().zip(packed) {
         for (slot, expert) in topology.slots_of(*rank).zip(packed.experts) {
             table[slot] = ExpertId::from_index(expert);
+        }
+    }
+    table
+}
+
+/// The table that stands, with slots of live ranks that hold nothing filled: one after the other with
+/// an expert that no live rank holds, else with the expert of the largest share that the rank does not
+/// hold.
+pub(super) fn fill(
+    windows: &WindowLoads,
+    topology: &Topology,
+    standing: &[Option<ExpertId>],
+) -> Vec<ExpertId> {
+    let mut table: Vec<_> = standing.iter().map(|expert| expert.unwrap_or_default()).collect();
+    let live = || topology.live_ranks().flat_map(|rank| topology.slots_of(rank));
+    if live().all(|slot| standing[slot].is_some()) {
+        return table;
+    }
+    let weights = Weights::new(windows);
+    let mut counts = vec![0u32; windows.experts()];
+    for expert in live().filter_map(|slot| standing[slot]) {
+        counts[expert.index()] += 1;
+    }
+    for rank in topology.live_ranks() {
+        let mut held: Vec<usize> =
+            standing[topology.slots_of(rank)].iter().flatten().map(|held| held.index()).collect();
+        for slot in topology.slots_of(rank).filter(|&slot| standing[slot].is_none()) {
+            let order = |expert: usize| {
+                let missing = counts[expert] == 0;
+                (!held.contains(&expert), missing, weights.share(expert, counts[expert].max(1)))
+            };
+            let best = (0..counts.len()).reduce(|best, next| {
+                let ((apart, missing, share), (best_apart, best_missing, best_share)) =
+                    (order(next), order(best));
+                let order = (apart, missing).cmp(&(best_apart, best_missing));
+                if order.then(share.total_cmp(&best_share)).is_gt() { next } else { best }
+            });
+            if let Some(expert) = best {
+                table[slot] = ExpertId::from_index(expert);
+                counts[expert] += 1;
+                held.push(expert);
+            }
         }
     }
     table

@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
-use eplb_core::{ExpertId, Verdict};
+use eplb_core::Verdict;
 
 use super::focus::View;
 use super::layer::{Change, Layer, Scratch};
+use super::repair::Repaired;
 use super::sends::Sends;
 
 /// Ranks that are looked at as the most loaded ones, for each step of the search.
@@ -60,16 +61,6 @@ pub(super) struct Search<'a> {
     share: Vec<f32>,
 }
 
-/// How a search ended.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) table: Vec<ExpertId>,
-    /// What was paid for sends, in units of the mean rank load.
-    pub(super) price: f32,
-    pub(super) cost: f32,
-    pub(super) verdict: Verdict,
-}
-
 impl<'a> Search<'a> {
     pub(super) fn new(layer: Layer<'a>, sends: Sends, limits: SearchLimits) -> Self {
         Self {
@@ -87,11 +78,12 @@ impl<'a> Search<'a> {
     }
 
     /// The placement after all changes that pay.
-    pub(super) fn run(mut self) -> Found {
+    pub(super) fn run(mut self) -> Repaired {
         self.place_missing();
         if self.limits.spread {
             self.spread();
         }
+        let is_mended = self.sent > 0;
         if self.layer.windows().is_idle() {
             self.verdict = Verdict::Idle;
         } else {
@@ -101,9 +93,8 @@ impl<'a> Search<'a> {
                 self.take(candidate);
             }
         }
-        let cost = self.layer.total_cost();
-        let (price, verdict) = (self.paid, self.verdict);
-        Found { table: self.layer.into_table(), price, cost, verdict }
+        let (price, sent, verdict) = (self.paid, self.sent, self.verdict);
+        Repaired { table: self.layer.into_table(), price, sent, verdict, is_mended }
     }
 
     fn take(&mut self, candidate: Candidate) {

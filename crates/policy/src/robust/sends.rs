@@ -17,14 +17,15 @@ pub(super) struct Sends {
 }
 
 impl Sends {
-    /// `before` is what the slots of `layer` held to begin with.
-    pub(super) fn new(layer: &Layer<'_>, before: &[ExpertId], price: MovePrice) -> Self {
+    /// `before` is what the slots of `layer` held to begin with. Slots that held nothing are filled with
+    /// something in any case.
+    pub(super) fn new(layer: &Layer<'_>, before: &[Option<ExpertId>], price: MovePrice) -> Self {
         let rank_count = layer.ranks();
         let node_count = (0..rank_count).map(|rank| layer.node_of(rank).index() + 1).max();
         let mut ranks = BitTable::new(rank_count, layer.experts());
         let mut nodes = BitTable::new(node_count.unwrap_or(0), layer.experts());
         for rank in 0..rank_count {
-            for expert in &before[layer.slots(rank)] {
+            for expert in before[layer.slots(rank)].iter().flatten() {
                 ranks.set(rank, expert.index());
                 nodes.set(layer.node_of(rank).index(), expert.index());
             }

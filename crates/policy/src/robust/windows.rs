@@ -96,6 +96,11 @@ impl WindowLoads {
         (cost(&even) * ranks as f32).max(cost(&hottest) * holders)
     }
 
+    /// The sum of the windows' weights.
+    pub(super) fn mass(&self) -> f32 {
+        self.mass
+    }
+
     /// Tokens of all windows, each times its weight.
     pub(super) fn tokens(&self) -> f32 {
         self.tokens

@@ -1,0 +1,53 @@
+//! Shares of a planned table, and what they are worth.
+
+use eplb_core::{Epoch, ExpertId, LayerPlacement, NOMINAL_SPEED, RoutingTable, SHARE_ONE};
+
+use super::cost::cost;
+use super::windows::WindowLoads;
+use crate::{HedgedShares, LayerRequest, PolicyError, Replicas};
+
+/// What the ranks cost with the given routing.
+pub(super) fn routed_cost(
+    windows: &WindowLoads,
+    request: &LayerRequest<'_>,
+    routing: &RoutingTable,
+) -> f32 {
+    let topology = request.topology;
+    let width = windows.width();
+    let mut loads = vec![0.0f32; topology.ranks() * width];
+    let mut share = vec![0.0; width];
+    for expert in 0..windows.experts() {
+        windows.fill_share(expert, 1, &mut share);
+        for replica in routing.replicas(ExpertId::from_index(expert)) {
+            let part = f32::from(replica.share) / f32::from(SHARE_ONE);
+            let rank = topology.rank_of(replica.slot).index();
+            for (load, share) in loads[rank * width..][..width].iter_mut().zip(&share) {
+                *load += share * part;
+            }
+        }
+    }
+    topology.live_ranks().fold(0.0, |sum, rank| {
+        let slowness = NOMINAL_SPEED as f32 / topology.rank(rank).speed as f32;
+        let loads = &mut loads[rank.index() * width..][..width];
+        for load in loads.iter_mut() {
+            *load *= slowness;
+        }
+        sum + cost(loads)
+    })
+}
+
+/// The placement of `table` with shares that hedge over the windows.
+pub(super) fn hedged(
+    request: &LayerRequest<'_>,
+    table: &[ExpertId],
+) -> Result<LayerPlacement, PolicyError> {
+    let topology = request.topology;
+    let placement = LayerPlacement::new(request.layer, table, Epoch(0), request.shape, topology)?;
+    let replicas = Replicas::new(&placement, topology)?;
+    if !replicas.has_choice() {
+        return Ok(placement);
+    }
+    let mut shares = vec![0; replicas.slots()];
+    HedgedShares::default().solve(request.windows, request.weights, &replicas, &mut shares)?;
+    Ok(placement.with_shares(&shares, topology)?)
+}
