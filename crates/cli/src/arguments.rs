@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use eplb::CommitMode;
+use eplb::core::Estimator;
+
+use crate::estimator::estimator;
+use crate::window_range::WindowRange;
 
 /// Expert-parallel load balancing: run it on recorded load, or plan a placement.
 #[derive(Debug, Parser)]
@@ -20,10 +24,23 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Serve a recorded trace without and with balancing, verify every slot and output, and report
     Run(RunArguments),
-    /// Compute one placement from a load file
+    /// Compute one placement from a load file or a profile
     Plan(PlanArguments),
+    /// Make a profile of a trace: a few windows that stand for its traffic, to start a service with
+    Profile(ProfileArguments),
     /// Replay a trace through policies: how well each plan fits the next window, and what it moves
     Simulate(SimulateArguments),
+    /// Take the time of parts of the library
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Time and score policies, side by side, over recorded loads or made-up ones of large models
+    Plan(BenchPlanArguments),
 }
 
 /// Flags of `eplb run`; those with underscores are xLLM's.
@@ -93,8 +110,12 @@ impl From<CommitArgument> for CommitMode {
 #[derive(Debug, Args)]
 pub(crate) struct PlanArguments {
     /// Load file (.npy, .npz, .json), [layers, experts] or [windows, layers, experts]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) load: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "profile")]
+    pub(crate) load: Option<PathBuf>,
+    /// Plan from a profile instead (a file of eplb profile): policies that weigh windows weigh its
+    /// windows, others add them up
+    #[arg(long, value_name = "FILE", conflicts_with = "load")]
+    pub(crate) profile: Option<PathBuf>,
     /// Ranks of the expert-parallel group
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) ranks: u32,
@@ -104,9 +125,9 @@ pub(crate) struct PlanArguments {
     /// Nodes that the ranks stand on
     #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1)]
     pub(crate) nodes: u32,
-    /// Expert groups of each layer
-    #[arg(long, value_name = "G", allow_negative_numbers = true, default_value_t = 1)]
-    pub(crate) groups: u32,
+    /// Expert groups of each layer; 1 or those of the profile unless given
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
+    pub(crate) groups: Option<u32>,
     /// Present placement (JSON: physical_to_logical_map, SGLang's or vllm-ascend's form)
     #[arg(long, value_name = "FILE")]
     pub(crate) placement: Option<PathBuf>,
@@ -122,6 +143,26 @@ pub(crate) struct PlanArguments {
     /// The form of --output
     #[arg(long, value_enum, value_name = "FORM", default_value = "sglang")]
     pub(crate) format: PlacementForm,
+}
+
+/// Flags of `eplb profile`.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArguments {
+    /// Trace (.npz, .npy, .json), [windows, layers, experts]
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: PathBuf,
+    /// The profile to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// See only the first N windows, or those from A to before B
+    #[arg(long, value_name = "N|A..B", allow_negative_numbers = true)]
+    pub(crate) windows: Option<WindowRange>,
+    /// Representatives kept of windows before the last 32, 0 to 992
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 32)]
+    pub(crate) representatives: usize,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Flags of `eplb simulate`.
@@ -150,12 +191,70 @@ pub(crate) struct SimulateArguments {
     /// Expert groups of each layer; those of the trace unless given
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
     pub(crate) groups: Option<u32>,
-    /// Replay only the first N windows
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) windows: Option<usize>,
+    /// Replay only the first N windows, or those from A to before B
+    #[arg(long, value_name = "N|A..B", allow_negative_numbers = true)]
+    pub(crate) windows: Option<WindowRange>,
+    /// Begin with a profile (a file of eplb profile): it is known to all policies, and all start from the
+    /// placement that robust plans for it, so that static is that placement, never moved
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+    /// What all policies plan from, instead of what each plans from by itself: last, sum, sliding:K (the
+    /// last K windows), exponential:A (A is the newest window's part) or ensemble
+    #[arg(long, value_name = "NAME", value_parser = estimator)]
+    pub(crate) estimator: Option<Estimator>,
     /// Bytes of one expert of one layer; the default is one of DeepSeek-V3 in FP8
     #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = 44_040_192)]
     pub(crate) expert_bytes: u64,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `eplb bench plan`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchPlanArguments {
+    /// Loads (.npz, .npy, .json), [windows, layers, experts]; without any, synthetic ones of the shapes
+    /// of DeepSeek-V3, Kimi-K2 and Qwen3-235B
+    #[arg(value_name = "LOADS")]
+    pub(crate) loads: Vec<PathBuf>,
+    /// Policies, separated by commas; others are compared with the first
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "greedy,robust,deepseek,xllm"
+    )]
+    pub(crate) policy: Vec<String>,
+    /// Ranks of the expert-parallel group; one for each 8 experts of a file unless given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) ranks: Option<u32>,
+    /// Slots of a layer over all ranks; one redundant one a rank unless given
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub(crate) slots: Option<u32>,
+    /// Nodes that the ranks stand on
+    #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1)]
+    pub(crate) nodes: u32,
+    /// Expert groups of each layer; those of the load unless given
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
+    pub(crate) groups: Option<u32>,
+    /// Replay only the first N windows, or make N
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) windows: Option<usize>,
+    /// Threads that plan; several numbers, separated by commas, are timed in turn
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        default_value = "1"
+    )]
+    pub(crate) threads: Vec<usize>,
+    /// Make each plan N times
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
+    pub(crate) repeat: usize,
+    /// How time grows with the group: 61 layers × 384 experts on 64 to 1024 ranks
+    #[arg(long, conflicts_with_all = ["loads", "ranks", "slots"])]
+    pub(crate) growth: bool,
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,

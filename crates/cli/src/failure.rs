@@ -4,6 +4,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use eplb::core::Estimator;
+
+use crate::window_range::WindowRange;
+
 /// Exit status for anything that kept the command from its result.
 const STATUS: u8 = 2;
 
@@ -69,6 +73,9 @@ fn allowed_instead(said: &str) -> Option<&'static str> {
         }
         "number too large to fit in target type" => Some("at most 18446744073709551615"),
         "invalid float literal" | "cannot parse float from empty string" => Some("a number"),
+        // These types say themselves what is allowed.
+        WindowRange::ALLOWED => Some(WindowRange::ALLOWED),
+        Estimator::ALLOWED => Some(Estimator::ALLOWED),
         _ if said.ends_with("is not in 0..=4294967295") => {
             Some("a whole number from 0 to 4294967295")
         }

@@ -1,5 +1,5 @@
 //! The command line `eplb`: runs a trace through a small engine with and without balancing, plans
-//! placements from load files, and replays traces through policies. All printing of the project lives here.
+//! placements from load files, makes profiles, and replays traces through policies. All printing of the project lives here.
 //!
 //! Results go to standard output, as text for people or as one JSON object. Errors are one line on
 //! standard error and exit status 2; status 1 says that a run ended and its verification failed.
@@ -7,18 +7,22 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod bench;
 mod chart;
+mod estimator;
 mod failure;
 mod numbers;
 mod output;
 mod page;
 mod plan;
+mod profile;
 mod progress;
 mod run;
 mod run_config;
 mod run_text;
 mod simulate;
 mod topology;
+mod window_range;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -47,7 +51,9 @@ pub fn main_with(
     start_tracing();
     let done = match &arguments.command {
         Some(Command::Plan(arguments)) => plan::plan(arguments, out),
+        Some(Command::Profile(arguments)) => profile::profile(arguments, out),
         Some(Command::Simulate(arguments)) => simulate::simulate(arguments, out),
+        Some(Command::Bench { command }) => bench::bench(command, out),
         Some(Command::Run(arguments)) => run::run(arguments, out),
         None => run::run(&arguments.run, out),
     };

@@ -1,13 +1,17 @@
 //! `eplb plan`.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use comfy_table::{Table, presets};
 use eplb::core::formats::{PlacementMaps, parse_placement_json, sglang, vllm_ascend};
-use eplb::core::{ExpertId, ModelShape, Placement, Topology};
+use eplb::core::{
+    Estimate, Estimator, ExpertId, ExpertLoad, ModelShape, Placement, Topology, layer_balancedness,
+};
 use eplb::policy::{Budget, LayerPlan, PlanRequest, by_name};
+use eplb::read_profile;
 use eplb_sim::LoadFile;
 use serde::Serialize;
 
@@ -56,25 +60,23 @@ pub(crate) fn plan(arguments: &PlanArguments, out: &mut dyn Write) -> Result<Exi
     let policy =
         by_name(&arguments.policy).map_err(|error| Failure::new(format!("--policy: {error}")))?;
     let topology = topology(arguments.ranks, arguments.slots, arguments.nodes)?;
-    let load = LoadFile::read(&arguments.load).map_err(Failure::new)?;
-    let (layers, experts) = (load.shape.layers() as u32, load.shape.experts() as u32);
-    let shape = ModelShape::new(layers, experts, arguments.groups)
-        .map_err(|error| Failure::new(format!("--groups {}: {error}", arguments.groups)))?;
-    check_room(arguments.slots, shape.experts(), &arguments.load)?;
+    let (shape, Estimate { windows, weights }, file) = load(arguments)?;
+    check_room(arguments.slots, shape.experts(), file)?;
     let present = present_placement(arguments, shape, &topology)?;
     let layers: Vec<_> = shape.layer_ids().collect();
     let request = PlanRequest {
         shape,
         topology: &topology,
-        windows: &load.windows,
+        windows: &windows,
         present: present.as_ref(),
         layers: &layers,
-        weights: &[],
+        weights: &weights,
         budget: Budget::default(),
     };
     let started = Instant::now();
-    let plans = eplb::policy::plan(policy.as_ref(), &request).map_err(Failure::new)?;
+    let mut plans = eplb::policy::plan(policy.as_ref(), &request).map_err(Failure::new)?;
     let plan_ms = started.elapsed().as_secs_f64() * 1e3;
+    share_evenly(&mut plans, &windows, &topology);
 
     let tables: Vec<&[ExpertId]> = plans.iter().map(|plan| plan.placement.experts()).collect();
     let placement = Placement::new(&tables, shape, &topology).map_err(Failure::new)?;
@@ -110,6 +112,43 @@ pub(crate) fn plan(arguments: &PlanArguments, out: &mut dyn Write) -> Result<Exi
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tables that are printed and written say nothing of shares, so what is said of them is for even
+/// ones.
+fn share_evenly(plans: &mut [LayerPlan], windows: &[ExpertLoad], topology: &Topology) {
+    for plan in plans {
+        plan.placement = plan.placement.with_even_shares();
+        let rows = windows.iter().map(|load| load.layer(plan.layer));
+        let load = rows.fold(Vec::new(), |mut sum: Vec<u64>, row| {
+            sum.resize(row.len(), 0);
+            sum.iter_mut().zip(row).for_each(|(sum, tokens)| *sum += tokens);
+            sum
+        });
+        let routing = plan.placement.routing(topology);
+        plan.balancedness_after = layer_balancedness(&load, &routing, topology);
+    }
+}
+
+/// The model, the windows to plan for, and the file that they are from.
+fn load(arguments: &PlanArguments) -> Result<(ModelShape, Estimate, &Path), Failure> {
+    let (shape, estimate, file) = match (&arguments.load, &arguments.profile) {
+        (Some(file), _) => {
+            let LoadFile { shape, windows } = LoadFile::read(file).map_err(Failure::new)?;
+            (shape, Estimate { windows, weights: vec![] }, file)
+        }
+        (None, Some(file)) => {
+            let known = read_profile(file).map_err(Failure::new)?;
+            (known.shape(), Estimator::Ensemble.estimate(&known), file)
+        }
+        // The arguments require one of them.
+        (None, None) => return Err(Failure::new("give --load or --profile; see eplb --help")),
+    };
+    let Some(groups) = arguments.groups else { return Ok((shape, estimate, file)) };
+    let (layers, experts) = (shape.layers() as u32, shape.experts() as u32);
+    let shape = ModelShape::new(layers, experts, groups)
+        .map_err(|error| Failure::new(format!("--groups {groups}: {error}")))?;
+    Ok((shape, estimate, file))
 }
 
 fn present_placement(

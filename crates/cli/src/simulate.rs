@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets};
-use eplb::core::{Ensemble, EnsembleSettings, ModelShape, Placement, Topology};
+use eplb::core::{Ensemble, EnsembleSettings, Estimator, ModelShape, Placement, Topology};
 use eplb::policy::by_name;
+use eplb::{placement_for, read_profile_of};
 use eplb_sim::{PolicyScore, Replay, Score, Trace};
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use crate::failure::Failure;
 use crate::numbers::{balancedness, bytes, grouped};
 use crate::progress::StepProgress;
 use crate::topology::{check_room, topology};
+use crate::window_range::WindowRange;
 
 /// The policy whose plan of the very window that comes is the bound for all others.
 const ORACLE: &str = "deepseek";
@@ -23,11 +25,17 @@ const ORACLE: &str = "deepseek";
 #[derive(Debug, Serialize)]
 struct SimulateReport {
     trace: String,
+    /// The profile that was known before; null without one.
+    profile: Option<String>,
+    /// What all policies planned from; null when each planned from what it does by itself.
+    estimator: Option<Estimator>,
     layers: usize,
     experts: usize,
     ranks: usize,
     nodes: usize,
     slots: usize,
+    /// The first window of the trace that was replayed.
+    first_window: usize,
     windows: usize,
     policies: Vec<PolicyScore>,
     bounds: Bounds,
@@ -51,18 +59,17 @@ pub(crate) fn simulate(
         .map(|name| by_name(name).map_err(|error| Failure::new(format!("--policy: {error}"))))
         .collect::<Result<Vec<_>, _>>()?;
     let topology = topology(arguments.ranks, arguments.slots, arguments.nodes)?;
-    let trace = read_trace(arguments)?;
+    let (trace, first_window) = read_trace(arguments)?;
     check_room(arguments.slots, trace.shape.experts(), &arguments.trace)?;
     check_bytes(arguments.expert_bytes, &trace, &topology)?;
-    let start = Placement::initial(trace.shape, &topology).map_err(Failure::new)?;
-    let known = Ensemble::new(trace.shape, EnsembleSettings::default()).map_err(Failure::new)?;
+    let (known, start) = beginning(arguments, trace.shape, &topology)?;
     let watch = Instant::now();
     let replay = Replay {
         trace: &trace,
         topology: &topology,
         start: &start,
         known: &known,
-        estimator: None,
+        estimator: arguments.estimator,
         expert_bytes: arguments.expert_bytes,
         stopwatch: &|| watch.elapsed().as_secs_f64() * 1e3,
     };
@@ -78,11 +85,14 @@ pub(crate) fn simulate(
     progress.end();
     let report = SimulateReport {
         trace: trace.name.clone(),
+        profile: arguments.profile.as_ref().map(|path| path.display().to_string()),
+        estimator: arguments.estimator,
         layers: trace.shape.layers(),
         experts: trace.shape.experts(),
         ranks: topology.ranks(),
         nodes: topology.nodes(),
         slots: topology.slots(),
+        first_window,
         windows,
         policies: scores,
         bounds: Bounds { oracle, limit: replay.limit() },
@@ -97,16 +107,11 @@ pub(crate) fn simulate(
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_trace(arguments: &SimulateArguments) -> Result<Trace, Failure> {
+/// The windows that are asked for, and the number of the first one.
+fn read_trace(arguments: &SimulateArguments) -> Result<(Trace, usize), Failure> {
     let mut trace = Trace::read(&arguments.trace).map_err(Failure::new)?;
     let (path, available) = (arguments.trace.display(), trace.windows.len());
-    if let Some(windows) = arguments.windows {
-        if !(2..=available).contains(&windows) {
-            let allowed = format!("allowed: 2 to {available}, the windows of {path}");
-            return Err(Failure::new(format!("--windows {windows} is not allowed; {allowed}")));
-        }
-        trace.windows.truncate(windows);
-    }
+    let range = WindowRange::cut(arguments.windows, &mut trace, &arguments.trace, 2)?;
     if let Some(groups) = arguments.groups {
         let (layers, experts) = (trace.shape.layers() as u32, trace.shape.experts() as u32);
         trace.shape = ModelShape::new(layers, experts, groups)
@@ -116,7 +121,23 @@ fn read_trace(arguments: &SimulateArguments) -> Result<Trace, Failure> {
         let needed = "a plan is scored on the window after it, so at least two are needed";
         return Err(Failure::new(format!("{path}: it has {available} window; {needed}")));
     }
-    Ok(trace)
+    Ok((trace, range.start))
+}
+
+/// What is known before the first window, and the placement that all policies start with.
+fn beginning(
+    arguments: &SimulateArguments,
+    shape: ModelShape,
+    topology: &Topology,
+) -> Result<(Ensemble, Placement), Failure> {
+    let mut known = Ensemble::new(shape, EnsembleSettings::default()).map_err(Failure::new)?;
+    let Some(path) = &arguments.profile else {
+        return Ok((known, Placement::initial(shape, topology).map_err(Failure::new)?));
+    };
+    let profile = read_profile_of(path, shape).map_err(Failure::new)?;
+    known.merge(&profile).map_err(Failure::new)?;
+    let start = placement_for(&profile, shape, topology).map_err(Failure::new)?;
+    Ok((known, start))
 }
 
 /// Whether the bytes of all slots, moved at every window, can be counted.
@@ -162,11 +183,15 @@ fn text(report: &SimulateReport) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+    let profile = match &report.profile {
+        Some(profile) => format!("all start from the placement for {profile}\n"),
+        None => String::new(),
+    };
     let table = table.to_string();
     let table: Vec<_> = table.lines().map(str::trim_end).collect();
     format!(
         "{}\n\n{}: {} windows, {} layers × {} experts on {} ranks with {} slots\n\
-         balancedness is mean rank load / max rank load; sent are experts, of {} slots in all\n",
+         {profile}balancedness is mean rank load / max rank load; sent are experts, of {} slots in all\n",
         table.join("\n"),
         report.trace,
         report.windows,

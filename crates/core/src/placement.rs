@@ -131,6 +131,11 @@ impl LayerPlacement {
         Ok(Self { experts: Arc::clone(&self.experts), shares, epoch: self.epoch })
     }
 
+    /// The same table and version with even shares.
+    pub fn with_even_shares(&self) -> Self {
+        Self { shares: None, ..self.clone() }
+    }
+
     /// The shares given with [`LayerPlacement::with_shares`], by slot; `None` while they are even.
     pub fn shares(&self) -> Option<&[u16]> {
         self.shares.as_deref()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eplb_core::{RankId, Topology};
+use eplb_core::{Ensemble, Estimator, RankId, Topology};
 use serde::{Deserialize, Serialize};
 
 use crate::{ManagerError, PlannedPhases};
@@ -46,6 +46,9 @@ pub struct ManagerConfig {
     /// Representatives kept of older windows, 0 to 128, which are planned for too
     /// ([`eplb_core::Ensemble`]). The end of a window costs a comparison with each.
     pub representative_windows: usize,
+    /// What a plan is made from, out of these windows. A policy that plans from one load needs an
+    /// estimator that gives one; others take each window for itself.
+    pub estimator: Estimator,
     /// The load that is planned for. Samples of other phases are counted and left out of windows; an
     /// engine that never names phases reports [`crate::Phase::Mixed`], which only
     /// [`PlannedPhases::All`] takes.
@@ -81,6 +84,7 @@ impl Default for ManagerConfig {
             window_samples: 128,
             windows_kept: 8,
             representative_windows: 0,
+            estimator: Estimator::Ensemble,
             planned_phases: PlannedPhases::All,
             layers_in_flight: 1,
             plan_timeout: Duration::from_secs(60),
@@ -121,6 +125,15 @@ impl ManagerConfig {
         within("windows_kept", self.windows_kept as f64, 1.0, Self::MOST_WINDOWS as f64)?;
         let representatives = self.representative_windows as f64;
         within("representative_windows", representatives, 0.0, Self::MOST_WINDOWS as f64)?;
+        match self.estimator {
+            Estimator::Sliding { windows } => {
+                within("estimator sliding", windows as f64, 1.0, Ensemble::MOST_WINDOWS as f64)?;
+            }
+            Estimator::Exponential { newest } => {
+                within("estimator exponential", newest, f64::MIN_POSITIVE, 1.0)?;
+            }
+            Estimator::Last | Estimator::Sum | Estimator::Ensemble => {}
+        }
         within("refusal_backoff", self.refusal_backoff.into(), 0.0, Self::MOST_BACKOFF.into())?;
         if self.layers_in_flight == 0 {
             return Err(ManagerError::Zero { name: "layers_in_flight" });

@@ -113,9 +113,14 @@ impl LoadWindows {
         sum
     }
 
-    /// What to plan for: every window, oldest first, and how much each counts.
-    pub(crate) fn estimate(&self) -> Estimate {
-        Estimator::Ensemble.estimate(&self.complete)
+    /// What to plan for, as `estimator` makes it of the complete windows.
+    pub(crate) fn estimate(&self, estimator: Estimator) -> Estimate {
+        estimator.estimate(&self.complete)
+    }
+
+    /// The complete windows, and what was known before.
+    pub(crate) fn ensemble(&self) -> &Ensemble {
+        &self.complete
     }
 }
 
@@ -132,7 +137,8 @@ mod tests {
     }
 
     fn loads(windows: &LoadWindows, layer: LayerId) -> Vec<Vec<u64>> {
-        windows.estimate().windows.iter().map(|load| load.layer(layer).to_vec()).collect()
+        let estimate = windows.estimate(Estimator::Ensemble);
+        estimate.windows.iter().map(|load| load.layer(layer).to_vec()).collect()
     }
 
     fn add(windows: &mut LoadWindows, rows: [([u64; 2], Credit); 2]) -> Added {
@@ -156,8 +162,11 @@ mod tests {
         assert_eq!(loads(&windows, LayerId(0)), [[2, 3 + 4], [2, 5 + 6]]);
         assert_eq!(loads(&windows, LayerId(1)), [[70, 0], [110, 0]]);
         assert_eq!(windows.present(LayerId(1)), [180, 0]);
-        let weights = windows.estimate().weights;
+        let Estimate { weights, .. } = windows.estimate(Estimator::Ensemble);
         assert!(weights.len() == 2 && weights[0] < weights[1], "{weights:?}");
+        let both = windows.estimate(Estimator::Sliding { windows: 2 });
+        assert_eq!(both.windows.len(), 1);
+        assert_eq!(both.windows[0].layer(LayerId(0)), [4, 18]);
     }
 
     #[test]

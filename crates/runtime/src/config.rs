@@ -1,9 +1,9 @@
 //! Configuration: xLLM's names at the top level, sections of our own below.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use eplb_core::{ModelShape, Topology, TopologyError};
+use eplb_core::{Estimator, ModelShape, Topology, TopologyError};
 use eplb_manager::PlannedPhases;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -66,11 +66,14 @@ pub struct ClusterSection {
 }
 
 /// `[policy]`: the computation of new placements.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySection {
     /// One of [`eplb_policy::NAMES`].
     pub name: String,
+    /// What the policy plans from, as in `"sliding:8"`; see [`Config::estimator`] for what it plans from
+    /// when nothing is said.
+    pub estimator: Option<Estimator>,
 }
 
 /// `[manager]`: the decision when a layer is worth an update, and the deadlines.
@@ -91,6 +94,11 @@ pub struct ManagerSection {
     pub windows_kept: usize,
     /// Representatives of older windows that a plan is made from too.
     pub representative_windows: usize,
+    /// A file with what was known of the traffic before ([`eplb_core::formats::profile`]), relative to
+    /// the working directory. It is planned for from the start, in the place of representatives. Load
+    /// the first weights by [`crate::initial_placement`], which plans from it too. In spmd all ranks
+    /// must read the same.
+    pub profile: Option<PathBuf>,
     /// Layers whose weights move at the same time.
     pub layers_in_flight: usize,
     /// Seconds that a plan may take.
@@ -159,7 +167,7 @@ impl Default for ClusterSection {
 
 impl Default for PolicySection {
     fn default() -> Self {
-        Self { name: "robust".to_owned() }
+        Self { name: "robust".to_owned(), estimator: None }
     }
 }
 
@@ -171,7 +179,8 @@ impl Default for ManagerSection {
             phases: PlannedPhases::All,
             window_samples: 100,
             windows_kept: 32,
-            representative_windows: 0,
+            representative_windows: 32,
+            profile: None,
             layers_in_flight: 1,
             plan_timeout: 10.0,
             agreement_timeout: 10.0,
@@ -371,6 +380,24 @@ impl Config {
         })
     }
 
+    /// What the policy plans from: what the configuration says, or else what the policy plans from by
+    /// itself. For policies that plan from one load, and by themselves from the last window alone, it is
+    /// the sum of as many windows as `manager.windows_kept` says: the recent ones, and until there are so
+    /// many also representatives. A plan for one window fits that window, and the next one less than a
+    /// plan for several does.
+    ///
+    /// # Errors
+    /// A name that no policy has.
+    pub fn estimator(&self) -> Result<Estimator, ConfigError> {
+        if let Some(estimator) = self.policy.estimator {
+            return Ok(estimator);
+        }
+        Ok(match self.policy()?.estimator() {
+            Estimator::Last => Estimator::Sliding { windows: self.manager.windows_kept },
+            other => other,
+        })
+    }
+
     /// Slots of each rank and layer: an equal share of the experts and the redundant ones.
     pub fn slots_per_rank(&self, experts: u32) -> u32 {
         experts.div_ceil(self.ep_size.max(1)) + self.redundant_experts_num
@@ -407,6 +434,10 @@ impl ManagerSection {
         within("manager.window_samples", self.window_samples, 1, 1_000_000)?;
         within("manager.windows_kept", self.windows_kept, 1, 128)?;
         within("manager.representative_windows", self.representative_windows, 0, 128)?;
+        if self.profile.is_some() && self.representative_windows == 0 {
+            let allowed = "at least 1 with manager.profile".to_owned();
+            return Err(value("manager.representative_windows", 0, allowed));
+        }
         within("manager.layers_in_flight", self.layers_in_flight, 1, 64)?;
         for (key, seconds) in [
             ("manager.plan_timeout", self.plan_timeout),
@@ -431,6 +462,7 @@ fn readable(message: &str) -> String {
         ("expected f64", "allowed: a number"),
         ("expected a boolean", "allowed: true or false"),
         ("expected a string", "allowed: a text in quotes"),
+        ("expected path string", "allowed: a text in quotes"),
         ("expected struct ModelSection", "allowed: a section [model]"),
         ("expected struct ClusterSection", "allowed: a section [cluster]"),
         ("expected struct PolicySection", "allowed: a section [policy]"),

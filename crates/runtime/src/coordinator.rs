@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eplb_core::formats::profile;
 use eplb_core::{Ensemble, ModelShape, Placement, RankId, Step, Topology};
 use eplb_manager::{
     Carriage, Command, Counters, Event, Manager, ManagerConfig, Note, PlanDigest, RankReport,
@@ -11,7 +12,7 @@ use eplb_manager::{
 };
 
 use crate::planner::Planner;
-use crate::{Clock, Config, Error};
+use crate::{Clock, Config, ConfigError, Error, read_profile_of};
 
 /// Notes kept for whoever asks; older ones are dropped.
 const NOTES: usize = 1_024;
@@ -33,10 +34,12 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Starts to watch a model that runs with `placement` on `topology`.
+    /// Starts to watch a model that runs with `placement` on `topology`. With `manager.profile` it plans
+    /// for what is known from there too; `placement` is best the one of [`crate::initial_placement`] then.
     ///
     /// # Errors
-    /// Settings out of range, a placement of another model or topology, or no thread to be had.
+    /// Settings out of range, a profile that can't be read or is of another model, a placement of another
+    /// model or topology, or no thread to be had. Nothing is started then.
     pub fn start(
         config: &Config,
         shape: ModelShape,
@@ -46,8 +49,11 @@ impl Coordinator {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         config.check()?;
-        let settings = manager_config(config, carriage);
-        let manager = Manager::new(settings, shape, topology.clone(), placement)?;
+        let settings = manager_config(config, carriage)?;
+        let mut manager = Manager::new(settings, shape, topology.clone(), placement)?;
+        if let Some(path) = &config.manager.profile {
+            manager = manager.with_ensemble(&read_profile_of(path, shape)?)?;
+        }
         let planner = Planner::start(config.policy()?, shape, topology.clone())?;
         Ok(Self { manager, planner, clock, enabled: config.enable_eplb, notes: VecDeque::new() })
     }
@@ -113,6 +119,16 @@ impl Coordinator {
         self.manager.placement()
     }
 
+    /// What is known of the traffic, as the text of a profile: write it to a file from time to time (a
+    /// temporary one, renamed when it is whole), and name that as `manager.profile` when the service
+    /// starts again. It has at most `manager.windows_kept` and `manager.representative_windows` windows.
+    ///
+    /// # Errors
+    /// No load window was complete yet, and nothing was known before.
+    pub fn profile(&self) -> Result<String, Error> {
+        Ok(profile::write(self.manager.ensemble())?)
+    }
+
     /// What has been seen and done, in numbers.
     pub fn counters(&self) -> Counters {
         *self.manager.counters()
@@ -163,9 +179,9 @@ impl Coordinator {
     }
 }
 
-fn manager_config(config: &Config, carriage: Carriage) -> ManagerConfig {
+fn manager_config(config: &Config, carriage: Carriage) -> Result<ManagerConfig, ConfigError> {
     let section = &config.manager;
-    ManagerConfig {
+    Ok(ManagerConfig {
         update_interval: Duration::from_secs(config.eplb_update_interval),
         update_interval_steps: Some(section.update_interval_steps).filter(|&steps| steps > 0),
         update_threshold: config.eplb_update_threshold,
@@ -173,6 +189,7 @@ fn manager_config(config: &Config, carriage: Carriage) -> ManagerConfig {
         window_samples: section.window_samples,
         windows_kept: section.windows_kept,
         representative_windows: section.representative_windows,
+        estimator: config.estimator()?,
         planned_phases: section.phases,
         layers_in_flight: section.layers_in_flight,
         plan_timeout: Duration::from_secs_f64(section.plan_timeout),
@@ -182,5 +199,5 @@ fn manager_config(config: &Config, carriage: Carriage) -> ManagerConfig {
         revert_timeout: Duration::from_secs_f64(section.revert_timeout),
         carriage,
         ..ManagerConfig::default()
-    }
+    })
 }

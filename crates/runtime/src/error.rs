@@ -1,12 +1,14 @@
 //! Why the library refused or failed.
 
+use eplb_core::formats::FormatError;
 use eplb_core::{LayerId, PlacementError, RankId, ShapeError, Step, TopologyError};
 use eplb_device::DeviceError;
 use eplb_executor::ExecutorError;
 use eplb_manager::{FollowerError, ManagerError, WireError};
+use eplb_policy::PolicyError;
 use thiserror::Error;
 
-use crate::ConfigError;
+use crate::{ConfigError, ProfileError};
 
 /// Why a coordinator or a session can't be started, or can't go on.
 #[derive(Debug, Error)]
@@ -24,6 +26,15 @@ pub enum Error {
     /// The placement to start with.
     #[error("placement: {0}")]
     Placement(#[from] PlacementError),
+    /// The profile to start with.
+    #[error("profile: {0}")]
+    Profile(#[from] ProfileError),
+    /// There is no profile to write.
+    #[error("profile: {0}")]
+    NoProfile(#[from] FormatError),
+    /// There is no plan to start with.
+    #[error("initial placement: {0}")]
+    Policy(#[from] PolicyError),
     /// The manager's settings.
     #[error("manager: {0}")]
     Manager(#[from] ManagerError),

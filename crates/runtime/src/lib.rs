@@ -10,6 +10,10 @@
 //! Bytes travel between them with the engine's own messages: a header to every rank with each step,
 //! a report back from every rank. `examples/engine.rs` of this crate is a whole engine around it.
 //!
+//! A service that starts again begins with a placement for the traffic that it has seen before: it
+//! keeps [`Coordinator::profile`] in a file, names that in its configuration, and loads its weights by
+//! [`initial_placement`].
+//!
 //! This crate is the only one with threads and a clock. It never prints, aborts or waits for ever;
 //! it reports through typed errors, [`Counters`], notes and `tracing` events. What a plan is expected
 //! to bring and to cost is in [`Note::LayerPlanned`].
@@ -22,6 +26,7 @@ mod coordinator;
 mod error;
 mod mover;
 mod planner;
+mod profile;
 mod session;
 
 pub use clock::{Clock, ManualClock, Patience, SystemClock};
@@ -31,6 +36,7 @@ pub use config::{
 };
 pub use coordinator::Coordinator;
 pub use error::Error;
+pub use profile::{ProfileError, initial_placement, placement_for, read_profile, read_profile_of};
 pub use session::{Figures, Lent, PendingSession, Session};
 
 pub use eplb_core as core;

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 pub mod engine;
 mod error;
 mod expert;
@@ -17,9 +18,11 @@ mod report;
 mod run;
 mod settings;
 mod split_mix;
+mod synthetic;
 mod tokens;
 mod trace;
 
+pub use bench::{Bench, BenchScore, Contender, MakeTables, PlanTime, Workers};
 pub use error::RunError;
 pub use expert::{
     ExpertBytes, ExpertDimensions, ExpertError, ExpertWeights, expert_weights, normalise,
@@ -30,5 +33,6 @@ pub use report::{BalancednessPair, RunReport, Verification, WindowPoint};
 pub use run::{Progress, RunInput, run};
 pub use settings::{RunSettings, SettingsError};
 pub use split_mix::SplitMix64;
+pub use synthetic::{SyntheticError, SyntheticLoad};
 pub use tokens::{LayerTokens, SampleError, TokenSample, initial_hidden_state, sample_tokens};
 pub use trace::{Trace, TraceError};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use eplb::Config;
-use eplb::core::{ModelShape, Placement, Topology};
+use eplb::core::{ModelShape, Topology};
 use eplb::device::Backend;
+use eplb::{Config, initial_placement};
 
 use crate::engine::{EngineOutcome, EngineSetup, serve};
 use crate::report::{BalancednessPair, RunReport, Verification};
@@ -48,7 +48,7 @@ pub fn run(
     let shape = shape_of(config, trace)?;
     let topology = config.topology(shape.experts() as u32)?;
     check_size(settings, shape, &topology)?;
-    let placement = Placement::initial(shape, &topology)?;
+    let placement = initial_placement(config, shape, &topology)?;
     let windows = trace.windows.len();
 
     let mut serve_with = |config: &Config, balanced: bool| {

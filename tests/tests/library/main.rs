@@ -5,5 +5,6 @@ mod engine;
 mod faults;
 mod misuse;
 mod planning;
+mod profiles;
 mod shares;
 mod spmd;

@@ -1,6 +1,6 @@
 //! What plans are made from, and what is told of them.
 
-use eplb::core::{Ensemble, EnsembleSettings, ExpertLoad, LayerId, ModelShape};
+use eplb::core::{Ensemble, EnsembleSettings, Estimator, ExpertLoad, LayerId, ModelShape};
 use eplb::{Carriage, Config, Coordinator, Note, Phase};
 
 use super::engine::{EXPERTS, Engine, config};
@@ -102,6 +102,7 @@ fn what_was_known_before_is_planned_for() {
         });
         let mut config = config("commit = \"in_place\"");
         config.manager.representative_windows = representatives;
+        config.policy.estimator = Some(Estimator::Sum);
         engine.coordinator = coordinator(&engine, &config).with_ensemble(&known).unwrap();
         engine.steps(12, 0);
         assert_eq!(engine.committed(), 2, "{:?}", engine.coordinator.counters());
@@ -109,7 +110,7 @@ fn what_was_known_before_is_planned_for() {
         engine.verify();
         engine.end();
     }
-    // The xllm policy plans for the sum: without room for what was known, for expert 0 alone.
+    // The policy plans for the sum of all windows: without room for what was known, for expert 0 alone.
     assert!(hot[0].0 > hot[1].0 && hot[0].1 < hot[1].1, "{hot:?}");
     let other = ModelShape::new(2, EXPERTS + 1, 1).unwrap();
     let other = Ensemble::new(other, EnsembleSettings::default()).unwrap();

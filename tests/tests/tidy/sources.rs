@@ -11,10 +11,11 @@ const UNSAFE_FOLDERS: [&str; 4] =
 
 /// Where threads and clocks may be: in the runtime, in the engine that plays an engine, in backends
 /// (a stream is a thread), and where the command line takes the time of plans.
-const THREAD_FOLDERS: [&str; 5] = [
+const THREAD_FOLDERS: [&str; 6] = [
     "crates/runtime/",
     "crates/sim/src/engine/",
     "device-backends/",
+    "crates/cli/src/bench.rs",
     "crates/cli/src/plan.rs",
     "crates/cli/src/simulate.rs",
 ];

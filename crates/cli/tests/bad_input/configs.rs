@@ -111,6 +111,30 @@ const CASES: &[(&str, &str)] = &[
         "{dir}/c.toml: manager.representative_windows = 129 is not allowed; allowed: 0 to 128",
     ),
     (
+        "[manager]\nprofile = 3",
+        "{dir}/c.toml, line 2, manager.profile: invalid type: integer `3`, allowed: a text in quotes",
+    ),
+    (
+        "[manager]\nprofile = \"p.json\"\nrepresentative_windows = 0",
+        "{dir}/c.toml: manager.representative_windows = 0 is not allowed; allowed: at least 1 with manager.profile",
+    ),
+    (
+        "[manager]\nprofile = \"missing.json\"\n[run]\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"",
+        "{dir}/c.toml: profile: missing.json: cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "[manager]\nprofile = \"README.md\"\n[run]\ntrace = \"configs/traces/v3like_abrupt_w120.npz\"",
+        "{dir}/c.toml: profile: README.md: not JSON: expected value at line 1 column 1",
+    ),
+    (
+        "[policy]\nestimator = \"median\"",
+        "{dir}/c.toml, line 2, policy.estimator: no estimator is called \"median\", allowed are last, sum, ensemble, sliding:K (the last K windows, 1 to 1024) and exponential:A (A is the newest window's part, above 0 and at most 1)",
+    ),
+    (
+        "[policy]\nestimator = 3",
+        "{dir}/c.toml, line 2, policy.estimator: invalid type: integer `3`, allowed: a text in quotes",
+    ),
+    (
         "[manager]\nphases = \"prompt\"",
         "{dir}/c.toml, line 2, manager.phases: unknown variant `prompt`, expected one of `all`, `prefill`, `decode`",
     ),
@@ -140,7 +164,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[manager]\ninterval = 3",
-        "{dir}/c.toml, line 2, manager.interval: unknown field `interval`, expected one of `update_interval_steps`, `min_gain`, `phases`, `window_samples`, `windows_kept`, `representative_windows`, `layers_in_flight`, `plan_timeout`, `agreement_timeout`, `prepare_timeout`, `commit_timeout`, `revert_timeout`",
+        "{dir}/c.toml, line 2, manager.interval: unknown field `interval`, expected one of `update_interval_steps`, `min_gain`, `phases`, `window_samples`, `windows_kept`, `representative_windows`, `profile`, `layers_in_flight`, `plan_timeout`, `agreement_timeout`, `prepare_timeout`, `commit_timeout`, `revert_timeout`",
     ),
     ("[model]\ngroups = 0", "{dir}/c.toml: model.groups = 0 is not allowed; allowed: 1 to 65536"),
     (

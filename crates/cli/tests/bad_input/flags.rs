@@ -95,7 +95,7 @@ const CASES: &[(&str, &str)] = &[
     ("run extra", "unexpected argument 'extra' found; see eplb --help"),
     (
         "plan",
-        "the following required arguments were not provided: --load <FILE>; --ranks <N>; --slots <P>; see eplb --help",
+        "the following required arguments were not provided: --ranks <N>; --slots <P>; --load <FILE>; see eplb --help",
     ),
     (
         "plan --load x --ranks 4",
@@ -151,6 +151,46 @@ const CASES: &[(&str, &str)] = &[
         "--ranks 99999 --slots 99999 --nodes 1: 99999 ranks with 99999 slots in all, allowed are 16384 and 65535",
     ),
     (
+        "plan --load Q --profile x --ranks 16 --slots 144",
+        "the argument '--load <FILE>' cannot be used with '--profile <FILE>'; see eplb --help",
+    ),
+    (
+        "profile",
+        "the following required arguments were not provided: --output <FILE>; <TRACE>; see eplb --help",
+    ),
+    (
+        "profile Q -o missing/p.json",
+        "missing/p.json: cannot be written: there is no folder missing",
+    ),
+    (
+        "profile missing.npz -o p.json",
+        "missing.npz: cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "profile Q -o p.json --representatives 993",
+        "--representatives 993 is not allowed; allowed: 0 to 992",
+    ),
+    (
+        "profile Q -o p.json --representatives -1",
+        "invalid value '-1' for '--representatives <N>'; allowed: a whole number of at least 0; see eplb --help",
+    ),
+    (
+        "profile Q -o p.json --windows 0",
+        "--windows 0 is not allowed; allowed: 1 to 24, the windows of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "profile Q -o p.json --windows 7..7",
+        "--windows 7..7 is not allowed; allowed: ranges of at least 1 within 0..24, the windows of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "profile Q -o p.json --windows 9..3",
+        "--windows 9..3 is not allowed; allowed: ranges of at least 1 within 0..24, the windows of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "profile Q -o p.json --windows 3..",
+        "invalid value '3..' for '--windows <N|A..B>'; allowed: N, the first N windows, or A..B, those from A to before B; see eplb --help",
+    ),
+    (
         "simulate",
         "the following required arguments were not provided: --ranks <N>; --slots <P>; <TRACE>; see eplb --help",
     ),
@@ -185,6 +225,30 @@ const CASES: &[(&str, &str)] = &[
     (
         "simulate Q --ranks 16 --slots 144 --windows 25",
         "--windows 25 is not allowed; allowed: 2 to 24, the windows of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --windows 23..24",
+        "--windows 23..24 is not allowed; allowed: ranges of at least 2 within 0..24, the windows of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --windows 20..25",
+        "--windows 20..25 is not allowed; allowed: ranges of at least 2 within 0..24, the windows of configs/traces/qwen3like_steady_w24.npz",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --windows -1",
+        "invalid value '-1' for '--windows <N|A..B>'; allowed: N, the first N windows, or A..B, those from A to before B; see eplb --help",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --estimator median",
+        "invalid value 'median' for '--estimator <NAME>'; allowed: last, sum, ensemble, sliding:K (the last K windows, 1 to 1024) and exponential:A (A is the newest window's part, above 0 and at most 1); see eplb --help",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --estimator sliding:0",
+        "invalid value 'sliding:0' for '--estimator <NAME>'; allowed: last, sum, ensemble, sliding:K (the last K windows, 1 to 1024) and exponential:A (A is the newest window's part, above 0 and at most 1); see eplb --help",
+    ),
+    (
+        "simulate Q --ranks 16 --slots 144 --profile missing.json",
+        "missing.json: cannot be read: No such file or directory (os error 2)",
     ),
     (
         "simulate Q --ranks 16 --slots 144 --expert-bytes -1",

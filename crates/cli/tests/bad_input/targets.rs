@@ -7,9 +7,11 @@ use super::{assert_refused, program, words};
 
 const PLAN: &str = "plan --load configs/traces/qwen3like_steady_w24.npz --ranks 16 --slots 144";
 
-/// A run and a plan that would write to `target`.
+const PROFILE: &str = "profile configs/traces/qwen3like_steady_w24.npz";
+
+/// A run, a plan and a profile that would write to `target`.
 fn refuse(folder: &Path, target: &Path, expected: &str) {
-    for line in ["run --windows 1 --html", &format!("{PLAN} --output")] {
+    for line in ["run --windows 1 --html", &format!("{PLAN} --output"), &format!("{PROFILE} -o")] {
         let mut arguments = words(line);
         arguments.push(target.to_str().unwrap().to_owned());
         assert_refused(folder, &arguments, expected);

@@ -180,6 +180,12 @@ impl Manager {
         &self.placement
     }
 
+    /// The load windows that plans are made from: complete recent ones, and representatives of older
+    /// ones and of what was known before.
+    pub fn ensemble(&self) -> &Ensemble {
+        self.windows.ensemble()
+    }
+
     /// What was seen and done so far.
     pub fn counters(&self) -> &Counters {
         &self.counters

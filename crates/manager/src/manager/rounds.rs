@@ -70,7 +70,7 @@ impl Manager {
             // One deadline for both waits: when a rank's own planning ends is nothing that ranks share.
             deadline = deadline.plus(self.config.agreement_timeout);
         }
-        let Estimate { windows, weights } = self.windows.estimate();
+        let Estimate { windows, weights } = self.windows.estimate(self.config.estimator);
         let job = PlanJob {
             round: id,
             layers: layers.iter().map(|&(layer, _)| layer).collect(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eplb_core::{Placement, RankId, Topology};
+use eplb_core::{Estimator, Placement, RankId, Topology};
 use eplb_manager::{Carriage, Manager, ManagerConfig, ManagerError};
 
 use crate::rig::{initial, shape, topology};
@@ -27,6 +27,14 @@ fn every_setting_is_checked() {
         (
             error(|config| config.representative_windows = 129),
             "representative_windows is 129, allowed is 0 to 128",
+        ),
+        (
+            error(|config| config.estimator = Estimator::Sliding { windows: 0 }),
+            "estimator sliding is 0, allowed is 1 to 1024",
+        ),
+        (
+            error(|config| config.estimator = Estimator::Exponential { newest: f64::NAN }),
+            "estimator exponential is NaN, ",
         ),
         (error(|config| config.refusal_backoff = 65), "refusal_backoff is 65, allowed is 0 to 64"),
         (error(|config| config.layers_in_flight = 0), "layers_in_flight is 0, give more than 0"),

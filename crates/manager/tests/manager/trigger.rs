@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eplb_core::LayerId;
+use eplb_core::{Estimator, LayerId};
 use eplb_manager::{Event, ManagerConfig, Note, PlannedLayer, RoundId, Timestamp};
 
 use crate::rig::{Rig, eager, load, planned, rotated};
@@ -150,6 +150,26 @@ fn the_ensemble_is_the_newest_windows_oldest_first() {
     }
     rig.step(true);
     assert_eq!(rig.jobs[0].windows, [load(5), load(7)]);
+}
+
+#[test]
+fn the_estimator_makes_one_load_of_the_windows() {
+    let planned_for = |estimator: Estimator| {
+        let config = ManagerConfig { update_interval_steps: Some(3), windows_kept: 3, ..eager() };
+        let mut rig = Rig::new(ManagerConfig { estimator, ..config });
+        for factor in [1, 5, 7] {
+            rig.step_with(&load(factor));
+        }
+        rig.step(true);
+        assert!(rig.manager.ensemble().recent().eq([&load(1), &load(5), &load(7)]));
+        let job = rig.jobs.pop().unwrap();
+        assert_eq!(job.weights.len(), job.windows.len());
+        job.windows
+    };
+    assert_eq!(planned_for(Estimator::Ensemble), [load(1), load(5), load(7)]);
+    assert_eq!(planned_for(Estimator::Last), [load(7)]);
+    assert_eq!(planned_for(Estimator::Sliding { windows: 2 }), [load(12)]);
+    assert_eq!(planned_for(Estimator::Sum), [load(13)]);
 }
 
 #[test]
