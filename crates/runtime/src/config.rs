@@ -8,6 +8,8 @@ use eplb_manager::PlannedPhases;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::PolicySection;
+
 /// The whole configuration, as read from TOML; [`Config::check`] says whether its values fit.
 ///
 /// The names at the top level are xLLM's flags, with xLLM's defaults, so that its users find theirs.
@@ -63,17 +65,6 @@ pub struct ModelSection {
 pub struct ClusterSection {
     /// Nodes; the ranks divide over them in order.
     pub nodes: u32,
-}
-
-/// `[policy]`: the computation of new placements.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PolicySection {
-    /// One of [`eplb_policy::NAMES`].
-    pub name: String,
-    /// What the policy plans from, as in `"sliding:8"`; see [`Config::estimator`] for what it plans from
-    /// when nothing is said.
-    pub estimator: Option<Estimator>,
 }
 
 /// `[manager]`: the decision when a layer is worth an update, and the deadlines.
@@ -162,12 +153,6 @@ impl Default for ModelSection {
 impl Default for ClusterSection {
     fn default() -> Self {
         Self { nodes: 1 }
-    }
-}
-
-impl Default for PolicySection {
-    fn default() -> Self {
-        Self { name: "robust".to_owned(), estimator: None }
     }
 }
 
@@ -372,12 +357,9 @@ impl Config {
     /// The policy that is configured.
     ///
     /// # Errors
-    /// A name that no policy has.
+    /// As [`PolicySection::policy`].
     pub fn policy(&self) -> Result<std::sync::Arc<dyn eplb_policy::Policy>, ConfigError> {
-        eplb_policy::by_name(&self.policy.name).map_err(|_| {
-            let allowed = format!("one of {}", eplb_policy::NAMES.join(", "));
-            value("policy.name", format!("{:?}", self.policy.name), allowed)
-        })
+        self.policy.policy()
     }
 
     /// What the policy plans from: what the configuration says, or else what the policy plans from by
@@ -477,11 +459,11 @@ fn readable(message: &str) -> String {
     message
 }
 
-fn value(key: &'static str, value: impl fmt::Display, allowed: String) -> ConfigError {
+pub(crate) fn value(key: &'static str, value: impl fmt::Display, allowed: String) -> ConfigError {
     ConfigError::Value { origin: None, key, value: value.to_string(), allowed }
 }
 
-fn within<T: PartialOrd + fmt::Display>(
+pub(crate) fn within<T: PartialOrd + fmt::Display>(
     key: &'static str,
     given: T,
     least: T,

@@ -54,7 +54,8 @@ impl Coordinator {
         if let Some(path) = &config.manager.profile {
             manager = manager.with_ensemble(&read_profile_of(path, shape)?)?;
         }
-        let planner = Planner::start(config.policy()?, shape, topology.clone())?;
+        let planner =
+            Planner::start(config.policy()?, config.policy.budget(), shape, topology.clone())?;
         Ok(Self { manager, planner, clock, enabled: config.enable_eplb, notes: VecDeque::new() })
     }
 

@@ -26,16 +26,17 @@ mod coordinator;
 mod error;
 mod mover;
 mod planner;
+mod policy_section;
 mod profile;
 mod session;
 
 pub use clock::{Clock, ManualClock, Patience, SystemClock};
 pub use config::{
     ClusterSection, CommitMode, Config, ConfigError, ExecutorSection, ManagerSection, ModelSection,
-    PolicySection,
 };
 pub use coordinator::Coordinator;
 pub use error::Error;
+pub use policy_section::{ObjectiveName, PolicySection};
 pub use profile::{ProfileError, initial_placement, placement_for, read_profile, read_profile_of};
 pub use session::{Figures, Lent, PendingSession, Session};
 

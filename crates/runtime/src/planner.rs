@@ -23,6 +23,7 @@ pub(crate) struct Planner {
 impl Planner {
     pub(crate) fn start(
         policy: Arc<dyn Policy>,
+        budget: Budget,
         shape: ModelShape,
         topology: Topology,
     ) -> std::io::Result<Self> {
@@ -32,7 +33,7 @@ impl Planner {
         let thread =
             std::thread::Builder::new().name("eplb-planner".to_owned()).spawn(move || {
                 for job in todo {
-                    let planned = compute(policy.as_ref(), shape, &topology, &job);
+                    let planned = compute(policy.as_ref(), budget, shape, &topology, &job);
                     if done.send(Event::Planned { round: job.round, plan: planned }).is_err() {
                         break;
                     }
@@ -81,6 +82,7 @@ impl Drop for Planner {
 
 fn compute(
     policy: &dyn Policy,
+    budget: Budget,
     shape: ModelShape,
     topology: &Topology,
     job: &PlanJob,
@@ -92,7 +94,7 @@ fn compute(
         present: Some(&job.present),
         layers: &job.layers,
         weights: &job.weights,
-        budget: Budget::default(),
+        budget,
     };
     let planned = catch_unwind(AssertUnwindSafe(|| plan(policy, &request)))
         .map_err(|_| format!("policy {} panicked", policy.name()))?
@@ -156,7 +158,9 @@ mod tests {
             weights: vec![0.25, 0.5],
             present: present.clone(),
         };
-        let mut planner = Planner::start(Arc::new(LastReplica), shape, topology.clone()).unwrap();
+        let mut planner =
+            Planner::start(Arc::new(LastReplica), Budget::default(), shape, topology.clone())
+                .unwrap();
         assert!(planner.submit(job));
         let event = planner.wait(Duration::from_secs(20));
         let Some(Event::Planned { round: RoundId(4), plan: Ok(plan) }) = event else {

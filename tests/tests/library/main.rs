@@ -5,6 +5,7 @@ mod engine;
 mod faults;
 mod misuse;
 mod planning;
+mod policy_settings;
 mod profiles;
 mod shares;
 mod spmd;

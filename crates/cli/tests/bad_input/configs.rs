@@ -78,6 +78,19 @@ const CASES: &[(&str, &str)] = &[
         r#"{dir}/c.toml: policy.name = "fastest" is not allowed; allowed: one of static, deepseek, xllm, greedy, robust"#,
     ),
     (
+        "[policy]\nobjective = \"activated_experts\"",
+        "{dir}/c.toml: policy.tokens_per_step = 0 is not allowed; allowed: 1 to 100000000",
+    ),
+    (
+        "[policy]\nname = \"deepseek\"\nspread = true",
+        r#"{dir}/c.toml: policy.name = "deepseek" is not allowed; allowed: "robust" with the settings that are for it alone"#,
+    ),
+    (
+        "[policy]\nprice_other_node = -1.0",
+        "{dir}/c.toml: policy.price_other_node = -1 is not allowed; allowed: 0 to 1000000",
+    ),
+    ("[policy]\ntop_k = 0", "{dir}/c.toml: policy.top_k = 0 is not allowed; allowed: 1 to 65535"),
+    (
         "[policy]\nname = 3",
         "{dir}/c.toml, line 2, policy.name: invalid type: integer `3`, allowed: a text in quotes",
     ),
