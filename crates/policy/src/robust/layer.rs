@@ -251,6 +251,18 @@ impl<'a> Layer<'a> {
         gain
     }
 
+    /// The ranks whose loads a change touches.
+    pub(super) fn affected_by(&self, change: Change) -> Vec<usize> {
+        match change {
+            Change::Swap(one, other) => vec![self.rank_of(one), self.rank_of(other)],
+            Change::Replace(target, expert) => {
+                let mut ranks = Vec::new();
+                self.affected(target, self.expert(target), expert, &mut ranks);
+                ranks
+            }
+        }
+    }
+
     /// The ranks whose loads change when a slot goes from one expert to another, in order.
     fn affected(&self, target: usize, old: usize, new: usize, ranks: &mut Vec<usize>) {
         ranks.clear();

@@ -58,13 +58,16 @@ pub(super) struct Search<'a> {
     scratch: Scratch,
     /// For each slot that may give up its replica what that costs the ranks that hold the others.
     removals: Vec<Option<f32>>,
+    /// Experts whose removals a change has made untrue.
+    is_stale: Vec<bool>,
     share: Vec<f32>,
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(layer: Layer<'a>, sends: Sends, limits: SearchLimits) -> Self {
         Self {
-            removals: Vec::new(),
+            removals: vec![None; layer.all_slots()],
+            is_stale: vec![true; layer.experts()],
             share: vec![0.0; layer.windows().width()],
             layer,
             sends,
@@ -98,7 +101,14 @@ impl<'a> Search<'a> {
     }
 
     fn take(&mut self, candidate: Candidate) {
+        let ranks = self.layer.affected_by(candidate.change);
         self.layer.apply(candidate.change);
+        for rank in ranks {
+            for slot in self.layer.slots(rank) {
+                self.removals[slot] = None;
+                self.is_stale[self.layer.expert(slot)] = true;
+            }
+        }
         self.sent += candidate.sends;
         self.paid += candidate.price;
     }
@@ -281,10 +291,8 @@ impl<'a> Search<'a> {
     /// For every slot of an expert that can spare a replica what giving it up costs on the ranks that
     /// hold the others and take its load over.
     fn set_removals(&mut self) {
-        self.removals.clear();
-        self.removals.resize(self.layer.all_slots(), None);
         for expert in 0..self.layer.experts() {
-            if !self.can_spare(expert, true) {
+            if !std::mem::take(&mut self.is_stale[expert]) || !self.can_spare(expert, true) {
                 continue;
             }
             let fewer = self.layer.count(expert) - 1;
