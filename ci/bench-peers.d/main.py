@@ -31,9 +31,9 @@ def arguments():
     parser.add_argument("--threads", type=int, metavar="N", default=1, help="threads of each (1)")
     parser.add_argument(
         "--ours",
-        default="greedy,robust,deepseek",
+        default="greedy,robust,greedy-fast,deepseek",
         metavar="NAMES",
-        help="our policies; times are set against the first two (greedy,robust,deepseek)",
+        help="our policies; times are set against the first two (greedy,robust,greedy-fast,deepseek)",
     )
     parser.add_argument(
         "--require",

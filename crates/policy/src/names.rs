@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{DeepSeek, Greedy, Policy, PolicyError, Robust, Static, Xllm};
 
 /// The names that [`by_name`] knows.
-pub const NAMES: &[&str] = &["static", "deepseek", "xllm", "greedy", "robust"];
+pub const NAMES: &[&str] = &["static", "deepseek", "xllm", "greedy", "greedy-fast", "robust"];
 
 /// The policy called `name`.
 ///
@@ -17,6 +17,7 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Policy>, PolicyError> {
         "deepseek" => Ok(Arc::new(DeepSeek)),
         "xllm" => Ok(Arc::new(Xllm)),
         "greedy" => Ok(Arc::new(Greedy::default())),
+        "greedy-fast" => Ok(Arc::new(Greedy { local_search: false })),
         "robust" => Ok(Arc::new(Robust::default())),
         _ => Err(PolicyError::UnknownPolicy { name: name.to_owned() }),
     }
@@ -38,7 +39,8 @@ mod tests {
         let message = by_name("deepsek").unwrap_err().to_string();
         assert_eq!(
             message,
-            "no policy is called \"deepsek\", allowed are static, deepseek, xllm, greedy, robust"
+            "no policy is called \"deepsek\", allowed are static, deepseek, xllm, greedy, greedy-fast, \
+             robust"
         );
     }
 }

@@ -75,7 +75,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[policy]\nname = \"fastest\"",
-        r#"{dir}/c.toml: policy.name = "fastest" is not allowed; allowed: one of static, deepseek, xllm, greedy, robust"#,
+        r#"{dir}/c.toml: policy.name = "fastest" is not allowed; allowed: one of static, deepseek, xllm, greedy, greedy-fast, robust"#,
     ),
     (
         "[policy]\nobjective = \"activated_experts\"",

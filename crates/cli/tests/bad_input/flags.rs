@@ -72,7 +72,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "run --policy fastest",
-        r#"--policy "fastest" is not allowed; allowed: one of static, deepseek, xllm, greedy, robust"#,
+        r#"--policy "fastest" is not allowed; allowed: one of static, deepseek, xllm, greedy, greedy-fast, robust"#,
     ),
     (
         "run --commit both",
@@ -136,7 +136,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "plan --load Q --ranks 16 --slots 144 --policy best",
-        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, greedy, robust"#,
+        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, greedy, greedy-fast, robust"#,
     ),
     (
         "plan --load Q --ranks 16 --slots 144 --format x",
@@ -212,7 +212,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "simulate Q --ranks 16 --slots 144 --policy deepseek,best",
-        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, greedy, robust"#,
+        r#"--policy: no policy is called "best", allowed are static, deepseek, xllm, greedy, greedy-fast, robust"#,
     ),
     (
         "simulate Q --ranks 16 --slots 144 --groups 7",

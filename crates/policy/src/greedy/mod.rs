@@ -84,7 +84,7 @@ impl Greedy {
 
 impl Policy for Greedy {
     fn name(&self) -> &'static str {
-        "greedy"
+        if self.local_search { "greedy" } else { "greedy-fast" }
     }
 
     fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Proposal, PolicyError> {
