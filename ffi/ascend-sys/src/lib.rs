@@ -6,25 +6,20 @@
 //! can be searched for them.
 //!
 //! There is no safe layer here: what a call needs is in the vendor's manual, and who calls answers for it.
-#![allow(
-    unsafe_code,
-    reason = "addresses of functions come from libraries that are found at run time"
-)]
+#![allow(unsafe_code, reason = "tables of functions are filled with addresses of a library")]
 
-mod code;
 mod config;
-mod error;
+mod failure;
 mod generated;
-mod library;
 mod load;
-mod search;
-mod table;
+mod names;
+mod origin;
 
 pub use config::{CONFIG_VERSION_6_BYTES, CONFIG_VERSION_10_BYTES};
-pub use error::{Attempt, Failure, LoadError, Origin};
+pub use eplb_loading::LibraryNames;
+pub use failure::Failure;
 pub use generated::*;
-pub use load::Loaded;
-pub use search::{LibraryNames, Search};
+pub use load::{Attempt, LoadError, Loaded, Search};
+pub use origin::Origin;
 
-pub(crate) use code::code;
-pub(crate) use table::table;
+pub(crate) use eplb_loading::{code, table};

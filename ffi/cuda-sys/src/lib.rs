@@ -6,21 +6,18 @@
 //! can be searched for them.
 //!
 //! There is no safe layer here: what a call needs is in the vendor's manual, and who calls answers for it.
-#![allow(
-    unsafe_code,
-    reason = "addresses of functions come from libraries that are found at run time"
-)]
+#![allow(unsafe_code, reason = "functions of a library are called to ask for its version")]
 
-mod code;
+mod failure;
 mod generated;
-mod library;
 mod load;
-mod search;
-mod table;
+mod names;
+mod origin;
 
+pub use eplb_loading::LibraryNames;
+pub use failure::Failure;
 pub use generated::*;
-pub use load::{Attempt, Failure, LoadError, Loaded, Origin};
-pub use search::{LibraryNames, Search};
+pub use load::{Attempt, LoadError, Loaded, Search};
+pub use origin::Origin;
 
-pub(crate) use code::code;
-pub(crate) use table::table;
+pub(crate) use eplb_loading::{code, table};

@@ -2,6 +2,7 @@
 
 /// Declares an enumeration of C: an integer of which some values have names. A library may return
 /// values that its header did not name when this was written, which an `enum` of Rust cannot hold.
+#[macro_export]
 macro_rules! code {
     (
         $(#[$doc:meta])*
@@ -35,5 +36,3 @@ macro_rules! code {
         }
     };
 }
-
-pub(crate) use code;
