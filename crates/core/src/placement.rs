@@ -136,6 +136,15 @@ impl LayerPlacement {
         Self { shares: None, ..self.clone() }
     }
 
+    /// The same placement as far as `topology`, whose ranks may have died since it was made, allows: with
+    /// even shares where those given no longer add up.
+    pub fn for_topology(&self, topology: &Topology) -> Self {
+        let shares = self.shares.as_ref();
+        shares
+            .and_then(|shares| self.with_shares(shares, topology).ok())
+            .unwrap_or_else(|| self.with_even_shares())
+    }
+
     /// The shares given with [`LayerPlacement::with_shares`], by slot; `None` while they are even.
     pub fn shares(&self) -> Option<&[u16]> {
         self.shares.as_deref()

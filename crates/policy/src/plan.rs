@@ -212,7 +212,7 @@ fn keep_to_budget(plans: &mut [LayerPlan], request: &PlanRequest<'_>) {
         if ledger.admit(&transfers, topology) || is_urgent(plan) {
             continue;
         }
-        plan.placement = standing.with_epoch(Epoch(0));
+        plan.placement = standing.for_topology(topology).with_epoch(Epoch(0));
         plan.balancedness_after = plan.balancedness_before.unwrap_or(plan.balancedness_after);
         plan.moved_slots = Some(0);
         let bound = plan.account.map_or(0.0, |account| account.bound);

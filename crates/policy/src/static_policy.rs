@@ -13,7 +13,8 @@ impl Policy for Static {
     }
 
     fn plan_layer(&self, request: &LayerRequest<'_>) -> Result<Proposal, PolicyError> {
-        let shares = request.present.and_then(|present| present.shares()).map(<[u16]>::to_vec);
+        let present = request.present.map(|present| present.for_topology(request.topology));
+        let shares = present.as_ref().and_then(|present| present.shares()).map(<[u16]>::to_vec);
         Ok(Proposal { shares, ..Proposal::of_table(request.standing_table()?) })
     }
 }

@@ -91,7 +91,7 @@ fn check_plans(policy: &dyn Policy, case: &Case) {
     let present = placement(&plans, shape, topology);
     for plan in &plans {
         assert_eq!(counts(plan, shape, topology).iter().sum::<usize>(), topology.live_slots());
-        let routing = plan.placement.even_routing(topology);
+        let routing = plan.placement.routing(topology);
         let balancedness = layer_balancedness(case.load.layer(plan.layer), &routing, topology);
         assert_eq!(plan.balancedness_after, balancedness);
         assert!((plan.balancedness_before, plan.moved_slots) == (None, None));

@@ -2,11 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "common/cases.rs"]
+mod cases;
 mod common;
+#[path = "common/oracle.rs"]
+mod oracle;
 
+use cases::{Case, config};
 use common::{counts, load, placement, plan_all};
-use eplb_core::{ExpertLoad, LayerId, ModelShape, NodeId, Placement, RankSpec, Topology};
-use eplb_policy::{Budget, LayerPlan, PlanRequest, Robust, plan};
+use eplb_core::{
+    ExpertLoad, LayerId, LayerPlacement, ModelShape, NOMINAL_SPEED, NodeId, Placement, RankSpec,
+    Topology,
+};
+use eplb_policy::{Budget, LayerPlan, MovePrice, Objective, PlanRequest, Robust, plan};
+use oracle::smoothed;
 use proptest::prelude::*;
 
 fn plan_windows(
@@ -40,7 +49,11 @@ fn noisy(shape: ModelShape, window: u64) -> ExpertLoad {
     let row = |layer: usize| -> Vec<u64> {
         let experts = 0..shape.experts() as u64;
         experts
-            .map(|expert| (1_000 + 700 * ((expert * 7 + layer as u64) % 5)) * (990 + noise()))
+            .map(|expert| {
+                // The experts of one rank are hot together, so shares alone even nothing out.
+                let hot = if expert / 4 == 3 { 6_000 } else { 0 };
+                (1_000 + hot + 700 * ((expert * 7 + layer as u64) % 5)) * (990 + noise())
+            })
             .collect()
     };
     load(shape, &(0..shape.layers()).map(row).collect::<Vec<_>>())
@@ -109,26 +122,21 @@ fn row() -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(prop_oneof![0..50u64, 0..100_000u64], 12)
 }
 
-/// The cost that the policy lowers, in `f64` and from the definition.
-fn cost(table: &[eplb_core::ExpertId], windows: &[ExpertLoad], topology: &Topology) -> f64 {
-    let mut counts = [0.0; 12];
-    table.iter().for_each(|expert| counts[expert.index()] += 1.0);
-    let mut sum = 0.0;
-    for (age, window) in windows.iter().rev().enumerate() {
-        let row = window.layer(LayerId(0));
-        let mean = row.iter().sum::<u64>() as f64 / topology.ranks() as f64;
-        for rank in topology.rank_ids().filter(|_| mean > 0.0) {
-            let share =
-                |expert: &eplb_core::ExpertId| row[expert.index()] as f64 / counts[expert.index()];
-            let load: f64 = table[topology.slots_of(rank)].iter().map(share).sum();
-            sum += (load / mean).powi(8) * 0.5f64.powf(age as f64 / 16.0);
-        }
-    }
-    sum
+/// What the policy makes small, in `f64` and from the definition.
+fn cost(placement: &LayerPlacement, windows: &[ExpertLoad], topology: &Topology) -> f64 {
+    let case = Case {
+        shape: windows[0].shape(),
+        topology: topology.clone(),
+        windows: windows.to_vec(),
+        weights: vec![],
+        present: None,
+        budget: Budget::default(),
+    };
+    smoothed(&case, LayerId(0), placement, Objective::Tokens)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+    #![proptest_config(config(500))]
 
     #[test]
     fn a_plan_is_never_worse_than_what_stands(rows in prop::collection::vec(row(), 1..12)) {
@@ -140,9 +148,9 @@ proptest! {
         let mut present = present;
         for _ in 0..12 {
             let plans = plan_windows(&topology, &windows, Some(&present));
-            let before = cost(present.layer(LayerId(0)).experts(), &windows, &topology);
-            let after = cost(plans[0].placement.experts(), &windows, &topology);
-            prop_assert!(after <= before * 1.000_1, "{before} {after}");
+            let before = cost(present.layer(LayerId(0)), &windows, &topology);
+            let after = cost(&plans[0].placement, &windows, &topology);
+            prop_assert!(after <= before * 1.000_01, "{before} {after}");
             if plans[0].moved_slots == Some(0) {
                 return Ok(());
             }
@@ -170,4 +178,42 @@ proptest! {
         let plans = plan(&Robust { most_sent, ..Robust::default() }, &request).unwrap();
         prop_assert!(plans[0].moved_slots <= Some((most_sent * 16.0) as usize));
     }
+}
+
+/// A layer with one hot expert on so many ranks of one speed, its window counted with one weight.
+fn one_hot(ranks: usize, speed: u32, weight: f32) -> Case {
+    let spec = RankSpec { speed, ..RankSpec::new(NodeId(0), 3) };
+    let topology = Topology::new(vec![spec; ranks]).unwrap();
+    let shape = ModelShape::new(1, 2 * ranks as u32, 1).unwrap();
+    let mut row = vec![1; shape.experts()];
+    row[3] = 1 << 40;
+    let present = Some(Placement::initial(shape, &topology).unwrap());
+    let windows = vec![load(shape, &[row])];
+    Case { shape, topology, windows, weights: vec![weight], present, budget: Budget::default() }
+}
+
+#[test]
+fn extreme_weights_and_speeds_plan_as_ordinary_ones() {
+    // No price: doubt takes the weight of the newest window for 1.
+    let robust = Robust { price: MovePrice::FREE, ..Robust::default() };
+    let first = |case: &Case| case.plan(&robust).unwrap().swap_remove(0);
+    let mut wrong = Vec::new();
+    for ranks in [4, 200] {
+        let ordinary = first(&one_hot(ranks, NOMINAL_SPEED, 1.0));
+        assert!(ordinary.account.unwrap().gain > 0.0);
+        for weight in [f32::MAX, 1e30, 0.01, 1e-30, f32::MIN_POSITIVE] {
+            let extreme = first(&one_hot(ranks, NOMINAL_SPEED, weight));
+            let account = extreme.account.unwrap();
+            if !account.gain.is_finite() || extreme.placement != ordinary.placement {
+                wrong.push(format!("{ranks} ranks, weight {weight}: {account:?}"));
+            }
+        }
+    }
+    for speed in [1, Topology::MOST_SPEED] {
+        let account = first(&one_hot(4, speed, 1.0)).account.unwrap();
+        if !(account.gain > 0.0 && account.gain.is_finite()) {
+            wrong.push(format!("speed {speed}: {account:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

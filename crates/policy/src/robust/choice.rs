@@ -1,6 +1,6 @@
 //! The choice between a repaired table, new shares for the present one, and leaving a layer alone.
 
-use eplb_core::{Account, Epoch, ExpertId, LayerPlacement, Verdict};
+use eplb_core::{Account, Epoch, ExpertId, LayerPlacement, NOMINAL_SPEED, Verdict};
 
 use super::Robust;
 use super::objective::Objective;
@@ -33,18 +33,21 @@ pub(super) fn choose(
         let account = request.present.map(|_| account);
         return Ok(proposal(&placement, account));
     };
+    let present = &present;
     let before = expected(present);
     let reshared = shared(policy, request, present.experts())?;
     let peak_reshared = expected(&reshared);
     if table != present.experts() {
         let moved = shared(policy, request, &table)?;
         let peak = expected(&moved);
-        if is_mended || peak_reshared - peak - price >= policy.least_gain {
+        if is_mended || peak_reshared.min(before) - peak - price >= policy.least_gain {
             let account = account(request, windows, (before, peak), price, verdict);
             return Ok(proposal(&moved, Some(account)));
         }
     }
-    let verdict = if table == present.experts() { verdict } else { Verdict::NotWorthIt };
+    // A plan that ended for a budget might have been worth it with a larger one.
+    let is_final = table == present.experts() || verdict == Verdict::Budget;
+    let verdict = if is_final { verdict } else { Verdict::NotWorthIt };
     let (placement, peak) = if before - peak_reshared >= LEAST_SHARE_GAIN {
         (&reshared, peak_reshared)
     } else {
@@ -55,12 +58,12 @@ pub(super) fn choose(
 }
 
 /// The present placement, if there is one and every expert is to be had on it.
-fn routable<'a>(request: &LayerRequest<'a>) -> Option<&'a LayerPlacement> {
+fn routable(request: &LayerRequest<'_>) -> Option<LayerPlacement> {
     let present = request.present?;
     let holding = request.topology.without_empty().ok()?;
     let table = present.experts();
     LayerPlacement::new(request.layer, table, Epoch(0), request.shape, &holding).ok()?;
-    Some(present)
+    Some(present.for_topology(request.topology))
 }
 
 fn shared(
@@ -85,7 +88,10 @@ fn account(
     let slots = request.topology.live_slots();
     let ranks = request.topology.live_ranks().count();
     let most_replicas = (slots + 1 - request.shape.experts()).min(ranks) as u32;
-    let least = windows.smoothed(windows.least_cost(ranks, most_replicas), ranks);
+    // As if every rank were as fast as the fastest.
+    let speeds = request.topology.live_ranks().map(|rank| request.topology.rank(rank).speed);
+    let fastest = speeds.max().unwrap_or(NOMINAL_SPEED) as f32 / NOMINAL_SPEED as f32;
+    let least = windows.smoothed(windows.least_cost(ranks, most_replicas), ranks) / fastest;
     Account {
         gain: f64::from(before - after),
         price: f64::from(price),

@@ -78,18 +78,22 @@ fn present_nodes(
 
 fn packed_nodes(request: &LayerRequest<'_>, slots_of_node: &[usize]) -> Option<Vec<usize>> {
     let size = group_size(request);
-    let loads: Vec<u128> = (0..request.shape.groups())
+    let loads: Vec<f64> = (0..request.shape.groups())
         .map(|group| {
-            let rows = request.windows.iter().map(|window| &window[group * size..][..size]);
-            rows.flatten().map(|&tokens| u128::from(tokens)).sum()
+            let weights = request.weights.iter().copied().chain(std::iter::repeat(1.0));
+            let windows = request.windows.iter().zip(weights);
+            windows.fold(0.0, |sum, (window, weight)| {
+                let tokens: u64 = window[group * size..][..size].iter().sum();
+                sum + tokens as f64 * f64::from(weight)
+            })
         })
         .collect();
     let mut order: Vec<usize> = (0..loads.len()).collect();
-    order.sort_by(|&one, &other| loads[other].cmp(&loads[one]).then(one.cmp(&other)));
+    order.sort_by(|&one, &other| loads[other].total_cmp(&loads[one]).then(one.cmp(&other)));
     let nodes: Vec<usize> =
         (0..slots_of_node.len()).filter(|&node| slots_of_node[node] > 0).collect();
     let mut node_of_group = vec![0; loads.len()];
-    let (mut load, mut experts) = (vec![0u128; slots_of_node.len()], vec![0; slots_of_node.len()]);
+    let (mut load, mut experts) = (vec![0.0f64; slots_of_node.len()], vec![0; slots_of_node.len()]);
     for (done, &group) in order.iter().enumerate() {
         // Each node gets a group before there are only as many left as nodes without one.
         let bare = nodes.iter().filter(|&&node| experts[node] == 0).count();
@@ -100,8 +104,8 @@ fn packed_nodes(request: &LayerRequest<'_>, slots_of_node: &[usize]) -> Option<V
         // Load for each slot, with this group, compared without division.
         let best = nodes.iter().filter(fits).reduce(|best, node| {
             let with = |node: usize| load[node] + loads[group];
-            let theirs = with(*node) * slots_of_node[*best] as u128;
-            if theirs < with(*best) * slots_of_node[*node] as u128 { node } else { best }
+            let theirs = with(*node) * slots_of_node[*best] as f64;
+            if theirs < with(*best) * slots_of_node[*node] as f64 { node } else { best }
         })?;
         node_of_group[group] = *best;
         load[*best] += loads[group];

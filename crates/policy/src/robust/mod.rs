@@ -18,6 +18,7 @@ mod full;
 mod hierarchy;
 mod layer;
 mod objective;
+mod polish;
 mod price;
 mod repair;
 mod search;
@@ -131,7 +132,8 @@ impl Robust {
             all.price += repaired.price;
             all.sent += repaired.sent;
             all.is_mended |= repaired.is_mended;
-            if all.verdict == Verdict::Settled {
+            // A node without load says nothing of the layer.
+            if all.verdict == Verdict::Settled && repaired.verdict != Verdict::Idle {
                 all.verdict = repaired.verdict;
             }
         }
@@ -154,7 +156,8 @@ fn held(request: &LayerRequest<'_>) -> Result<Vec<Option<ExpertId>>, PolicyError
 /// Without load, tables are only made whole.
 fn idle(request: &LayerRequest<'_>, table: Vec<ExpertId>) -> Proposal {
     let kept = request.present.filter(|present| present.experts() == table);
-    let shares = kept.and_then(|present| present.shares()).map(<[u16]>::to_vec);
+    let kept = kept.map(|present| present.for_topology(request.topology));
+    let shares = kept.as_ref().and_then(|kept| kept.shares()).map(<[u16]>::to_vec);
     let account = Account { gain: 0.0, price: 0.0, bound: 0.0, verdict: Verdict::Idle };
     Proposal { table, shares, account: request.present.map(|_| account) }
 }

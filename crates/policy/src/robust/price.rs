@@ -55,8 +55,8 @@ impl MovePrice {
         }
     }
 
-    /// The prices with what doubt adds: `windows` is the sum of the windows' weights, the newest
-    /// window's being 1.
+    /// The prices with what doubt adds: `windows` is the sum of the windows' weights, the largest
+    /// being 1.
     pub(super) fn with_doubt(self, windows: f32, tokens_of_rank: f32) -> Self {
         let more = self.few_windows / (windows.min(MOST_WINDOWS) + WINDOWS_BEFORE)
             + self.few_tokens / tokens_of_rank.max(1.0);

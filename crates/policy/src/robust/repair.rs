@@ -4,6 +4,7 @@ use eplb_core::{ExpertId, ModelShape, Topology, Verdict};
 
 use super::full;
 use super::layer::Layer;
+use super::polish::polish;
 use super::search::{Search, SearchLimits};
 use super::sends::Sends;
 use super::windows::WindowLoads;
@@ -47,6 +48,9 @@ pub(super) fn repair(
     let layer = Layer::new(&windows, topology, table);
     let sends = Sends::new(&layer, standing, price);
     let mut repaired = Search::new(layer, sends, limits).run();
+    if is_new {
+        repaired.table = polish(&windows, topology, repaired.table, limits);
+    }
     repaired.is_mended |= standing.iter().any(Option::is_none);
     repaired
 }

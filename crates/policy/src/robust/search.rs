@@ -55,6 +55,8 @@ pub(super) struct Search<'a> {
     paid: f32,
     verdict: Verdict,
     candidates: Vec<Candidate>,
+    /// Candidates that would gain, but not after their price, or are over the budget.
+    refused: Vec<Candidate>,
     scratch: Scratch,
     /// For each slot that may give up its replica what that costs the ranks that hold the others.
     removals: Vec<Option<f32>>,
@@ -76,6 +78,7 @@ impl<'a> Search<'a> {
             paid: 0.0,
             verdict: Verdict::Settled,
             candidates: Vec::new(),
+            refused: Vec::new(),
             scratch: Scratch::default(),
         }
     }
@@ -253,39 +256,52 @@ impl<'a> Search<'a> {
 
     fn best_candidate(&mut self, unit: f32, floor: f32) -> Option<Candidate> {
         let room = self.limits.most_sent.saturating_sub(self.sent);
-        let mut over_budget = false;
-        let mut unpaid = false;
+        let refused = &mut self.refused;
+        refused.clear();
         self.candidates.retain_mut(|candidate| {
-            let gross = candidate.estimate;
+            let gain = candidate.estimate;
             candidate.price *= unit;
             candidate.estimate -= candidate.price;
-            over_budget |= gross > floor && candidate.sends > room;
-            unpaid |= gross > floor && candidate.estimate <= floor;
-            candidate.sends <= room && candidate.estimate > floor
+            let is_allowed = candidate.sends <= room && candidate.estimate > floor;
+            if !is_allowed && gain > floor {
+                refused.push(*candidate);
+            }
+            is_allowed
         });
-        let by_bound = |one: &Candidate, other: &Candidate| {
-            other.estimate.total_cmp(&one.estimate).then(one.change.cmp(&other.change))
-        };
-        if self.candidates.len() > MOST_EVALUATED {
-            self.candidates.select_nth_unstable_by(MOST_EVALUATED, by_bound);
-            self.candidates.truncate(MOST_EVALUATED);
-        }
+        keep_most_promising(&mut self.candidates, MOST_EVALUATED);
         let (mut best, mut net) = (None, floor);
         for candidate in &self.candidates {
             let gain = self.layer.gain(candidate.change, &mut self.scratch);
             if gain - candidate.price > net {
                 net = gain - candidate.price;
                 best = Some(Candidate { price: candidate.price / unit, ..*candidate });
-            } else {
-                unpaid |= gain > floor && gain - candidate.price <= floor;
             }
         }
-        if over_budget {
-            self.verdict = Verdict::Budget;
-        } else if unpaid && self.verdict == Verdict::Settled {
-            self.verdict = Verdict::NotWorthIt;
+        if best.is_none() {
+            self.judge(floor, room);
         }
         best
+    }
+
+    /// Why no change is made.
+    fn judge(&mut self, floor: f32, room: usize) {
+        let (layer, scratch) = (&self.layer, &mut self.scratch);
+        let (over_budget, mut unpaid): (Vec<_>, Vec<_>) =
+            self.refused.iter().partition(|candidate| candidate.sends > room);
+        let mut pays =
+            |candidate: &Candidate| layer.gain(candidate.change, scratch) - candidate.price > floor;
+        if self.verdict == Verdict::Budget || over_budget.iter().any(&mut pays) {
+            self.verdict = Verdict::Budget;
+            return;
+        }
+        unpaid.extend(over_budget);
+        // Those that cost nothing and were computed gain nothing.
+        unpaid.extend(self.candidates.iter().filter(|candidate| candidate.price > 0.0));
+        // The most promising first: one that gains is enough.
+        unpaid.sort_by(|one, other| other.estimate.total_cmp(&one.estimate));
+        if unpaid.iter().any(|candidate| layer.gain(candidate.change, scratch) > floor) {
+            self.verdict = Verdict::NotWorthIt;
+        }
     }
 
     /// For every slot of an expert that can spare a replica what giving it up costs on the ranks that
@@ -411,9 +427,20 @@ impl<'a> Search<'a> {
 
     fn push_replacement(&mut self, target: usize, expert: usize, estimate: f32) {
         let old = self.layer.expert(target);
-        if estimate > 0.0 && old != expert && self.leaves_spread(old, target) {
+        if estimate > 0.0
+            && old != expert
+            && self.leaves_spread(old, target)
+            && self.comes_spread(expert, target)
+        {
             self.candidates.push(self.candidate(estimate, Change::Replace(target, expert)));
         }
+    }
+
+    /// Whether a second replica of an expert stands on another node than the first.
+    fn comes_spread(&self, expert: usize, target: usize) -> bool {
+        !self.limits.spread
+            || self.layer.count(expert) > 1
+            || self.layer.nodes_holding(expert, None, Some(target)) > 1
     }
 
     /// Whether an expert that stands on several nodes still does without one of its replicas.
@@ -422,5 +449,16 @@ impl<'a> Search<'a> {
             || self.layer.count(expert) == 2
             || self.layer.nodes_holding(expert, None, None) < 2
             || self.layer.nodes_holding(expert, Some(without), None) > 1
+    }
+}
+
+/// Leaves the candidates of the largest estimates, in no order that means anything, but always the
+/// same one.
+fn keep_most_promising(candidates: &mut Vec<Candidate>, most: usize) {
+    if candidates.len() > most {
+        candidates.select_nth_unstable_by(most, |one, other| {
+            other.estimate.total_cmp(&one.estimate).then(one.change.cmp(&other.change))
+        });
+        candidates.truncate(most);
     }
 }

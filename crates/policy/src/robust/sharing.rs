@@ -17,12 +17,15 @@ pub(super) fn routed_cost(
     let mut loads = vec![0.0f32; topology.ranks() * width];
     let mut share = vec![0.0; width];
     for expert in 0..windows.experts() {
-        windows.fill_share(expert, 1, &mut share);
         for replica in routing.replicas(ExpertId::from_index(expert)) {
+            if replica.share == 0 {
+                continue;
+            }
             let part = f32::from(replica.share) / f32::from(SHARE_ONE);
+            windows.fill_part(expert, part, &mut share);
             let rank = topology.rank_of(replica.slot).index();
             for (load, share) in loads[rank * width..][..width].iter_mut().zip(&share) {
-                *load += share * part;
+                *load += share;
             }
         }
     }

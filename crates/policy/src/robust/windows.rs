@@ -18,7 +18,7 @@ pub(super) struct WindowLoads {
     objective: Objective,
     /// For each window what a load of one replica is to be multiplied with, see [`Objective::load`].
     scales: Vec<f32>,
-    /// The sum of the windows' weights.
+    /// The sum of the windows' weights, the largest being 1.
     mass: f32,
     /// Tokens of all windows, each times its weight.
     tokens: f32,
@@ -29,13 +29,16 @@ impl WindowLoads {
     pub(super) fn new(request: &LayerRequest<'_>, objective: Objective) -> Self {
         let experts = request.shape.experts();
         let weights = request.weights.iter().copied().chain(std::iter::repeat(1.0));
-        let windows: Vec<_> = request
+        let mut windows: Vec<_> = request
             .windows
             .iter()
             .zip(weights)
             .map(|(window, weight)| (*window, window.iter().sum::<u64>(), weight))
             .filter(|&(_, total, weight)| total > 0 && weight > 0.0)
             .collect();
+        // Weights count relative to each other.
+        let largest = windows.iter().fold(0.0f32, |largest, &(.., weight)| largest.max(weight));
+        windows.iter_mut().for_each(|(.., weight)| *weight /= largest);
         let width = windows.len().next_multiple_of(LANES);
         let ranks = request.topology.live_ranks().count() as f32;
         let mut loads = vec![0.0; experts * width];
@@ -80,23 +83,26 @@ impl WindowLoads {
     /// an expert is on no more than `most_replicas` ranks.
     pub(super) fn least_cost(&self, ranks: usize, most_replicas: u32) -> f32 {
         let mut even = vec![0.0f32; self.width];
-        let mut hottest = vec![0.0f32; self.width];
+        let mut hottest = 0.0f32;
+        // More replicas are always better for tokens, and not always for what is read.
+        let fewest = if self.objective == Objective::Tokens { most_replicas.max(1) } else { 1 };
         let mut share = vec![0.0; self.width];
         for expert in 0..self.experts {
             self.fill_share(expert, 1, &mut share);
             for (sum, load) in even.iter_mut().zip(&share) {
                 *sum += load / ranks as f32;
             }
-            self.fill_share(expert, most_replicas, &mut share);
-            for (most, load) in hottest.iter_mut().zip(&share) {
-                *most = most.max(*load);
+            let mut least = f32::INFINITY;
+            for replicas in fewest..=most_replicas.max(1) {
+                self.fill_share(expert, replicas, &mut share);
+                least = least.min(cost(&share) * replicas as f32);
             }
+            hottest = hottest.max(least);
         }
-        let holders = (most_replicas.max(1) as f32).min(ranks as f32);
-        (cost(&even) * ranks as f32).max(cost(&hottest) * holders)
+        (cost(&even) * ranks as f32).max(hottest)
     }
 
-    /// The sum of the windows' weights.
+    /// The sum of the windows' weights, the largest being 1.
     pub(super) fn mass(&self) -> f32 {
         self.mass
     }
@@ -104,6 +110,12 @@ impl WindowLoads {
     /// Tokens of all windows, each times its weight.
     pub(super) fn tokens(&self) -> f32 {
         self.tokens
+    }
+
+    /// Writes what a replica that takes `part` of an expert's tokens loads its rank with.
+    pub(super) fn fill_part(&self, expert: usize, part: f32, share: &mut [f32]) {
+        let loads = &self.loads[expert * self.width..][..self.width];
+        self.objective.fill(loads, &self.scales, 1.0 / part, share);
     }
 
     /// Writes what one replica of an expert loads its rank with in each window, when it is one of

@@ -42,10 +42,14 @@ pub fn plan_all(
     )
 }
 
-/// The placement that plans of all layers make up.
+/// The placement that plans of all layers make up, with their shares.
 pub fn placement(plans: &[LayerPlan], shape: ModelShape, topology: &Topology) -> Placement {
     let tables: Vec<_> = plans.iter().map(|plan| plan.placement.experts()).collect();
-    Placement::new(&tables, shape, topology).unwrap()
+    let mut placement = Placement::new(&tables, shape, topology).unwrap();
+    for plan in plans {
+        placement.set_layer(plan.layer, plan.placement.clone());
+    }
+    placement
 }
 
 /// Live replicas of each expert of one plan.
