@@ -20,8 +20,8 @@ const fn tiny(experts: usize, slots: &'static [u32], robust: f64, greedy: f64) -
     Tiny { experts, slots, robust, greedy }
 }
 
-/// `robust` stays within a tenth of the best, but on ranks of very different sizes, where the best for
-/// one window and even shares may put an expert twice on a rank; `greedy` is bound by what it reaches.
+/// `robust` stays within a tenth of the best placement that puts no expert twice on a rank; `greedy` is
+/// bound by what it reaches.
 const TINY: [Tiny; 12] = [
     tiny(3, &[2, 2], 1.10, 1.50),
     tiny(4, &[3, 3], 1.10, 1.34),
@@ -34,7 +34,7 @@ const TINY: [Tiny; 12] = [
     tiny(5, &[3, 3, 3], 1.10, 1.34),
     tiny(6, &[3, 3, 3], 1.10, 1.29),
     tiny(6, &[4, 3, 2], 1.10, 1.34),
-    tiny(5, &[5, 3, 1], 1.15, 1.78),
+    tiny(5, &[5, 3, 1], 1.10, 1.78),
 ];
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
@@ -147,7 +147,8 @@ fn fillings(experts: usize, slots: &[u32]) -> Vec<Filling> {
         all = longer;
     }
     let all = all.into_iter().map(Filling::new);
-    all.filter(|filling| !filling.counts.contains(&0)).collect()
+    let is_apart = |filling: &Filling| filling.held.iter().flatten().all(|&held| held < 2);
+    all.filter(|filling| !filling.counts.contains(&0) && is_apart(filling)).collect()
 }
 
 /// What plans cost, relative to the best placement.
@@ -206,7 +207,10 @@ fn ratios(policy: &dyn Policy, tiny: &Tiny, windows: usize, loads: usize) -> Rat
         let found = price(&Filling::of_table(table, slots, experts));
         let least = fillings.iter().map(price).fold(f64::INFINITY, f64::min);
         let ratio = found / least;
-        assert!(ratio > 1.0 - 1e-9, "the enumeration misses {table:?}");
+        // On ranks of different sizes packing may put an expert twice on a large one.
+        let found = Filling::of_table(table, slots, experts);
+        let is_apart = found.held.iter().flatten().all(|&held| held < 2);
+        assert!(ratio > 1.0 - 1e-9 || !is_apart, "the enumeration misses {table:?}");
         ratios.add(ratio, || format!("{slots:?} slots, load {rows:?}: {table:?}"));
     }
     ratios
@@ -226,7 +230,7 @@ fn robust_is_near_the_best_for_one_window() {
 
 #[test]
 fn robust_is_near_the_best_for_several_windows() {
-    for (windows, loads, most) in [(3, 100, 1.07), (8, 40, 1.07)] {
+    for (windows, loads, most) in [(3, 100, 1.11), (8, 40, 1.11)] {
         let (mut all, mut above) = (0, 0);
         for tiny in TINY.iter().filter(|tiny| tiny.slots != [5, 3, 1]) {
             let ratios = ratios(&free(), tiny, windows, loads);

@@ -1,6 +1,6 @@
 //! Small layers planned from nothing: the search begun again from every neighbouring placement.
 
-use eplb_core::{ExpertId, RankId, SlotId, Topology};
+use eplb_core::{ExpertId, SlotId, Topology};
 
 use super::MovePrice;
 use super::layer::Layer;
@@ -45,7 +45,7 @@ pub(super) fn polish(
 }
 
 /// The placements that differ from `table` in one replica, or in two slots that trade experts; every
-/// expert keeps a live slot.
+/// expert keeps a live slot, and none comes to a rank that holds it.
 fn neighbours(
     table: &[ExpertId],
     experts: usize,
@@ -54,18 +54,20 @@ fn neighbours(
     let slots: Vec<usize> =
         topology.live_ranks().flat_map(|rank| topology.slots_of(rank)).collect();
     let count = |expert: ExpertId| slots.iter().filter(|&&slot| table[slot] == expert).count();
-    let rank_of = |slot: usize| -> RankId { topology.rank_of(SlotId::from_index(slot)) };
+    let rank_of = |slot: usize| topology.rank_of(SlotId::from_index(slot));
+    let holds =
+        |slot: usize, expert: ExpertId| table[topology.slots_of(rank_of(slot))].contains(&expert);
     let mut neighbours = Vec::new();
     for (index, &slot) in slots.iter().enumerate() {
         for expert in (0..experts).map(ExpertId::from_index) {
-            if expert != table[slot] && count(table[slot]) > 1 {
+            if !holds(slot, expert) && count(table[slot]) > 1 {
                 let mut next = table.to_vec();
                 next[slot] = expert;
                 neighbours.push(next);
             }
         }
         for &other in &slots[index + 1..] {
-            if rank_of(other) != rank_of(slot) && table[other] != table[slot] {
+            if !holds(slot, table[other]) && !holds(other, table[slot]) {
                 let mut next = table.to_vec();
                 next.swap(slot, other);
                 neighbours.push(next);
