@@ -7,7 +7,6 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use eplb::core::{ExpertLoad, Topology};
 use eplb::policy::{Greedy, Policy, by_name};
 use eplb_sim::{Bench, BenchScore, Contender, MakeTables, Workers};
 use rayon::ThreadPool;
@@ -64,24 +63,7 @@ fn plan(arguments: &BenchPlanArguments, out: &mut dyn Write) -> Result<ExitCode,
     }
     let pools: Vec<ThreadPool> =
         arguments.threads.iter().map(|&threads| pool(threads)).collect::<Result<_, _>>()?;
-    let searched = |load: &ExpertLoad, topology: &Topology, pool: usize| {
-        Greedy { local_search: true }.plan_tables_on(&pools[pool], load, topology).map(drop)
-    };
-    let packed = |load: &ExpertLoad, topology: &Topology, pool: usize| {
-        Greedy { local_search: false }.plan_tables_on(&pools[pool], load, topology).map(drop)
-    };
-    // Policies with a bare function below the plan.
-    let tables_of = |policy: &dyn Policy| -> Option<&MakeTables<'_>> {
-        match policy.name() {
-            "greedy" => Some(&searched),
-            "greedy-fast" => Some(&packed),
-            _ => None,
-        }
-    };
-    let contenders: Vec<_> = policies
-        .iter()
-        .map(|policy| Contender { policy: policy.as_ref(), tables: tables_of(policy.as_ref()) })
-        .collect();
+    let contenders: Vec<_> = policies.iter().map(|policy| contender(policy.as_ref())).collect();
     let loads = loads::loads(arguments)?;
 
     let plans_a_rebalance = pools.len() * arguments.repeat * contenders.len();
@@ -113,6 +95,20 @@ fn plan(arguments: &BenchPlanArguments, out: &mut dyn Write) -> Result<ExitCode,
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A policy with the bare function below it, where there is one.
+fn contender(policy: &dyn Policy) -> Contender<'_> {
+    const SEARCHED: &MakeTables =
+        &|load, topology| Greedy { local_search: true }.plan_tables(load, topology).map(drop);
+    const PACKED: &MakeTables =
+        &|load, topology| Greedy { local_search: false }.plan_tables(load, topology).map(drop);
+    let tables = match policy.name() {
+        "greedy" => Some(SEARCHED),
+        "greedy-fast" => Some(PACKED),
+        _ => None,
+    };
+    Contender { policy, tables }
 }
 
 fn pool(threads: usize) -> Result<ThreadPool, Failure> {

@@ -49,12 +49,11 @@ pub struct Contender<'a> {
     pub policy: &'a dyn Policy,
     /// The bare function below the policy, where there is one: it makes the tables of all layers from
     /// the last window, and no more, as the functions do that other engines plan with.
-    pub tables: Option<&'a MakeTables<'a>>,
+    pub tables: Option<&'a MakeTables>,
 }
 
-/// Makes tables and drops them, on the workers of that number in [`Bench::workers`]. It is called on a
-/// thread that is none of theirs.
-pub type MakeTables<'a> = dyn Fn(&ExpertLoad, &Topology, usize) -> Result<(), PolicyError> + 'a;
+/// Makes tables and drops them, on the workers that it is called on.
+pub type MakeTables = dyn Fn(&ExpertLoad, &Topology) -> Result<(), PolicyError> + Sync;
 
 impl std::fmt::Debug for Contender<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -128,7 +127,7 @@ impl Bench<'_> {
                 for (index, workers) in self.workers.iter().enumerate() {
                     for (runner, estimate) in runners.iter_mut().zip(&estimates) {
                         let plans = self.time_plan(runner, index, workers, estimate, &layers)?;
-                        self.time_tables(runner, index, &windows[0])?;
+                        self.time_tables(runner, index, workers, &windows[0])?;
                         // The same request gives the same plans, so those of one round will do.
                         if round == 0 && index == 0 {
                             runner.planned = plans;
@@ -182,12 +181,12 @@ impl Bench<'_> {
         &self,
         runner: &mut Runner<'_>,
         index: usize,
+        workers: &Workers<'_>,
         window: &ExpertLoad,
     ) -> Result<(), PolicyError> {
         let Some(tables) = runner.contender.tables else { return Ok(()) };
-        let started = (self.stopwatch)();
-        let made = tables(window, self.topology, index);
-        runner.tables_ms[index].push((self.stopwatch)() - started);
+        let (made, milliseconds) = self.timed(workers, &|| tables(window, self.topology));
+        runner.tables_ms[index].push(milliseconds);
         made
     }
 
