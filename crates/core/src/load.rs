@@ -1,14 +1,16 @@
 //! How many tokens were routed to each expert.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::{LayerId, ModelShape};
 
-/// Tokens routed to each logical expert of each layer: layers × experts, in tokens.
+/// Tokens routed to each logical expert of each layer: layers × experts, in tokens. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpertLoad {
     shape: ModelShape,
-    counts: Box<[u64]>,
+    counts: Arc<[u64]>,
 }
 
 /// Why numbers are no [`ExpertLoad`].
@@ -108,7 +110,8 @@ impl ExpertLoad {
     pub fn set_layer(&mut self, layer: LayerId, row: &[u64]) -> Result<(), LoadError> {
         Self::check_row(self.shape, layer, row)?;
         let experts = self.shape.experts();
-        self.counts[layer.index() * experts..][..experts].copy_from_slice(row);
+        let counts = Arc::make_mut(&mut self.counts);
+        counts[layer.index() * experts..][..experts].copy_from_slice(row);
         Ok(())
     }
 
@@ -116,7 +119,7 @@ impl ExpertLoad {
     /// [`ExpertLoad::MOST_TOKENS`] is scaled down first, both parts alike.
     pub(crate) fn add_saturating(&mut self, other: &Self) {
         let experts = self.shape.experts();
-        let rows = self.counts.chunks_exact_mut(experts).zip(other.rows());
+        let rows = Arc::make_mut(&mut self.counts).chunks_exact_mut(experts).zip(other.rows());
         for (row, other) in rows {
             let total = |row: &[u64]| row.iter().sum::<u64>();
             // Two sums within the bound need at most one halving.
@@ -132,7 +135,7 @@ impl ExpertLoad {
     pub(crate) fn scaled(&self, factor: f64) -> Self {
         let mut scaled = self.clone();
         let experts = self.shape.experts();
-        for row in scaled.counts.chunks_exact_mut(experts) {
+        for row in Arc::make_mut(&mut scaled.counts).chunks_exact_mut(experts) {
             let total = row.iter().sum::<u64>() as f64;
             // Rounding up may add half a token an expert.
             let most = (Self::MOST_TOKENS - experts as u64) as f64;
