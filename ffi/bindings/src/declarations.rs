@@ -1,7 +1,6 @@
 //! What a header declares, read from bindgen's output.
 
 use crate::error::Error;
-use crate::header::without_number;
 use crate::types::{Signature, Type, literal};
 
 /// All that one header declares, in its order.
@@ -158,10 +157,10 @@ impl Declarations {
             let syn::ImplItem::Const(constant) = item else { return Err(unsupported()) };
             let syn::Expr::Call(call) = &constant.expr else { return Err(unsupported()) };
             let value = call.args.first().and_then(literal).ok_or_else(unsupported)?;
-            let numbered: Vec<String> = text(&constant.attrs, "doc").collect();
-            let is_repeated = numbered == last;
-            last = numbered;
-            let docs = if is_repeated { Vec::new() } else { docs(&constant.attrs) };
+            // Bindgen repeats a value's comment at those after it that have none.
+            let comment = docs(&constant.attrs);
+            let docs = if comment == last { Vec::new() } else { comment.clone() };
+            last = comment;
             let name = constant.ident.to_string();
             code.values.push(Constant { name, docs, kind: code.integer.clone(), value });
         }
@@ -220,7 +219,7 @@ fn noted_symbol(line: &str) -> Option<&str> {
 /// The lines of an item's comments.
 fn docs(attributes: &[syn::Attribute]) -> Vec<String> {
     let text: Vec<String> = text(attributes, "doc").collect();
-    without_number(&text.join("\n")).lines().map(|line| line.trim().to_owned()).collect()
+    text.join("\n").lines().map(|line| line.trim().to_owned()).collect()
 }
 
 /// The texts of all attributes `name = "text"`.

@@ -1,30 +1,9 @@
 //! Reading a header with bindgen.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::description::Binding;
 use crate::error::Error;
-
-/// Stands between a comment and its number.
-const NUMBER_MARK: char = '\u{1}';
-
-/// Numbers the comments: bindgen repeats an enumerator's comment at those after it that have none, and
-/// by the number a repetition is told from a comment that says the same.
-#[derive(Debug, Default)]
-struct Numbering(AtomicUsize);
-
-impl bindgen::callbacks::ParseCallbacks for Numbering {
-    fn process_comment(&self, comment: &str) -> Option<String> {
-        let number = self.0.fetch_add(1, Ordering::Relaxed);
-        Some(format!("{comment}{NUMBER_MARK}{number}"))
-    }
-}
-
-/// A comment without its number.
-pub(crate) fn without_number(comment: &str) -> &str {
-    comment.split(NUMBER_MARK).next().unwrap_or(comment)
-}
 
 /// What bindgen makes of one header: what it declares itself, without what it includes.
 pub(crate) fn bindgen(folder: &Path, binding: &Binding) -> Result<syn::File, Error> {
@@ -41,7 +20,6 @@ pub(crate) fn bindgen(folder: &Path, binding: &Binding) -> Result<syn::File, Err
             is_bitfield: false,
             is_global: false,
         })
-        .parse_callbacks(Box::new(Numbering::default()))
         .use_core()
         .formatter(bindgen::Formatter::None)
         .generate()

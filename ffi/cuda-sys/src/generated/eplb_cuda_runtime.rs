@@ -11,93 +11,56 @@ crate::code! {
         cudaErrorInvalidValue = 1,
         /// Device memory, or another resource, is used up.
         cudaErrorMemoryAllocation = 2,
-        /// Device memory, or another resource, is used up.
         cudaErrorInitializationError = 3,
         /// The process is at its end.
         cudaErrorCudartUnloading = 4,
-        /// The process is at its end.
         cudaErrorInvalidDevicePointer = 17,
         /// A library for linking was loaded instead of the driver.
         cudaErrorStubLibrary = 34,
         /// No driver, or one that is too old: there are no devices.
         cudaErrorInsufficientDriver = 35,
-        /// No driver, or one that is too old: there are no devices.
         cudaErrorCallRequiresNewerDriver = 36,
-        /// No driver, or one that is too old: there are no devices.
         cudaErrorDevicesUnavailable = 46,
-        /// No driver, or one that is too old: there are no devices.
         cudaErrorIncompatibleDriverContext = 49,
-        /// No driver, or one that is too old: there are no devices.
         cudaErrorNoDevice = 100,
-        /// No driver, or one that is too old: there are no devices.
         cudaErrorInvalidDevice = 101,
         /// The context of the thread or of a handle is not usable.
         cudaErrorDeviceUninitialized = 201,
-        /// The context of the thread or of a handle is not usable.
         cudaErrorMapBufferObjectFailed = 205,
-        /// The context of the thread or of a handle is not usable.
         cudaErrorAlreadyMapped = 208,
-        /// The context of the thread or of a handle is not usable.
         cudaErrorECCUncorrectable = 214,
-        /// The context of the thread or of a handle is not usable.
         cudaErrorPeerAccessUnsupported = 217,
-        /// The context of the thread or of a handle is not usable.
         cudaErrorNvlinkUncorrectable = 220,
-        /// The context of the thread or of a handle is not usable.
         cudaErrorOperatingSystem = 304,
-        /// The context of the thread or of a handle is not usable.
         cudaErrorInvalidResourceHandle = 400,
-        /// The context of the thread or of a handle is not usable.
         cudaErrorSymbolNotFound = 500,
         /// The answer of a query whose work goes on, no error.
         cudaErrorNotReady = 600,
-        /// The answer of a query whose work goes on, no error.
         cudaErrorIllegalAddress = 700,
-        /// The answer of a query whose work goes on, no error.
         cudaErrorLaunchTimeout = 702,
         /// Harmless: it was enabled before.
         cudaErrorPeerAccessAlreadyEnabled = 704,
-        /// Harmless: it was enabled before.
         cudaErrorPeerAccessNotEnabled = 705,
-        /// Harmless: it was enabled before.
         cudaErrorContextIsDestroyed = 709,
-        /// Harmless: it was enabled before.
         cudaErrorAssert = 710,
-        /// Harmless: it was enabled before.
         cudaErrorTooManyPeers = 711,
-        /// Harmless: it was enabled before.
         cudaErrorHostMemoryAlreadyRegistered = 712,
-        /// Harmless: it was enabled before.
         cudaErrorHostMemoryNotRegistered = 713,
-        /// Harmless: it was enabled before.
         cudaErrorHardwareStackError = 714,
-        /// Harmless: it was enabled before.
         cudaErrorIllegalInstruction = 715,
-        /// Harmless: it was enabled before.
         cudaErrorMisalignedAddress = 716,
-        /// Harmless: it was enabled before.
         cudaErrorInvalidAddressSpace = 717,
-        /// Harmless: it was enabled before.
         cudaErrorInvalidPc = 718,
-        /// Harmless: it was enabled before.
         cudaErrorLaunchFailure = 719,
-        /// Harmless: it was enabled before.
         cudaErrorNotPermitted = 800,
-        /// Harmless: it was enabled before.
         cudaErrorNotSupported = 801,
-        /// Harmless: it was enabled before.
         cudaErrorSystemNotReady = 802,
-        /// Harmless: it was enabled before.
         cudaErrorSystemDriverMismatch = 803,
-        /// Harmless: it was enabled before.
         cudaErrorMpsConnectionFailed = 805,
         /// The stream is being captured into a graph, and the call cannot be part of one.
         cudaErrorStreamCaptureUnsupported = 900,
-        /// The stream is being captured into a graph, and the call cannot be part of one.
         cudaErrorStreamCaptureInvalidated = 901,
-        /// The stream is being captured into a graph, and the call cannot be part of one.
         cudaErrorTimeout = 909,
-        /// The stream is being captured into a graph, and the call cannot be part of one.
         cudaErrorUnknown = 999,
     }
 }

@@ -37,7 +37,6 @@ crate::code! {
         ncclBfloat16 = 9,
         /// Since 2.24.3.
         ncclFloat8e4m3 = 10,
-        /// Since 2.24.3.
         ncclFloat8e5m2 = 11,
     }
 }
