@@ -2,11 +2,9 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use eplb::device::Backend;
 use eplb_host::HostBackend;
-use eplb_sim::{Progress, RunError, RunInput, RunReport, Trace};
+use eplb_sim::{Devices, Progress, RunError, RunInput, RunReport, Trace};
 
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
@@ -41,7 +39,7 @@ pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitC
         trace.windows.truncate(settings.windows);
     }
     let progress = StepProgress::new(2 * trace.windows.len());
-    let backend = |ranks: u32| -> Arc<dyn Backend> { HostBackend::new(ranks) };
+    let backend = |ranks: u32| Devices::all(HostBackend::new(ranks));
     let input = RunInput { config: &config, settings: &settings, trace: &trace };
     let report = eplb_sim::run(&input, &backend, &mut |step| show(&progress, step));
     progress.end();

@@ -67,6 +67,7 @@ pub(crate) fn rows(report: &RunReport) -> Vec<(&'static str, String)> {
             format!("{} slots, {}", grouped(report.slots_moved), bytes(report.bytes_moved)),
         ),
         ("slots verified", grouped(report.verified.slots)),
+        ("digest", report.digest.clone()),
     ]
 }
 

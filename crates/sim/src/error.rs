@@ -62,6 +62,12 @@ pub enum RunError {
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// There is no device to hold weights.
+    #[error("{backend} has no device here; eplb doctor says why")]
+    NoDevice {
+        /// The backend.
+        backend: String,
+    },
     /// A thread can't be started.
     #[error("cannot start a rank's thread: {0}")]
     Thread(#[from] std::io::Error),

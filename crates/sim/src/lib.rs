@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod devices;
 pub mod engine;
 mod error;
 mod expert;
@@ -23,6 +24,7 @@ mod tokens;
 mod trace;
 
 pub use bench::{Bench, BenchScore, Contender, MakeTables, PlanTime, Workers};
+pub use devices::Devices;
 pub use error::RunError;
 pub use expert::{
     ExpertBytes, ExpertDimensions, ExpertError, ExpertWeights, expert_weights, normalise,

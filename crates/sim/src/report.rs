@@ -43,6 +43,9 @@ pub struct RunReport {
     pub verified: Verification,
     /// Steps that ranks refused and that were served again.
     pub steps_refused: u64,
+    /// xxh3-128, as hexadecimal digits, of every epoch, routing table and slot's bytes of every rank in the
+    /// order of steps: the same for the same input on every backend.
+    pub digest: String,
     /// Each window's balancedness, before and after, and the layers switched at it.
     pub series: Vec<WindowPoint>,
 }

@@ -1,14 +1,11 @@
 //! A trace served twice, without and with balancing.
 
-use std::sync::Arc;
-
 use eplb::core::{ModelShape, Topology};
-use eplb::device::Backend;
 use eplb::{Config, initial_placement};
 
 use crate::engine::{EngineOutcome, EngineSetup, serve};
 use crate::report::{BalancednessPair, RunReport, Verification};
-use crate::{RunError, RunSettings, Trace};
+use crate::{Devices, RunError, RunSettings, Trace};
 
 /// What a run is made from.
 #[derive(Debug)]
@@ -32,14 +29,14 @@ pub struct Progress {
     pub windows: usize,
 }
 
-/// Serves a trace without and with balancing, each on fresh devices that `backend` makes for a number
-/// of ranks, and compares the outputs bit for bit.
+/// Serves a trace without and with balancing, each on devices that `devices` gives for a
+/// number of ranks, and compares the outputs bit for bit.
 ///
 /// # Errors
 /// A configuration that doesn't fit the trace, or an engine that fails; see [`RunError`].
 pub fn run(
     input: &RunInput<'_>,
-    backend: &dyn Fn(u32) -> Arc<dyn Backend>,
+    devices: &dyn Fn(u32) -> Result<Devices, RunError>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<RunReport, RunError> {
     let RunInput { config, settings, trace } = input;
@@ -59,7 +56,7 @@ pub fn run(
             shape,
             topology: &topology,
             placement: &placement,
-            backend: backend(config.ep_size),
+            devices: devices(config.ep_size)?,
         };
         serve(&setup, &mut |done| progress(Progress { balanced, done, windows }))
     };
@@ -69,7 +66,7 @@ pub fn run(
     Ok(RunReport {
         enable_eplb: config.enable_eplb,
         policy: config.policy()?.name().to_owned(),
-        backend: backend(1).name().to_owned(),
+        backend: devices(1)?.backend().name().to_owned(),
         trace: trace.name.clone(),
         layers: shape.layers(),
         experts: shape.experts(),
@@ -85,6 +82,7 @@ pub fn run(
         bytes_moved: balanced.bytes_moved,
         verified: verification(&unbalanced, &balanced),
         steps_refused: balanced.steps_refused,
+        digest: format!("{:032x}", balanced.digest),
         series: balanced.windows.iter().map(Into::into).collect(),
     })
 }

@@ -1,6 +1,7 @@
 //! A small but real Mixture-of-Experts engine: ranks as threads that own the weights of their slots on
 //! a device, route sampled tokens through the routing tables, compute, and combine.
 
+mod digest;
 mod exchange;
 mod meeting;
 mod rank;

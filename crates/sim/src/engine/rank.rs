@@ -8,11 +8,15 @@ use eplb::core::{Epoch, ExpertLoad, LayerId, RankId, SlotId, Step, Topology};
 use eplb::{CountForm, Figures, LoadReport, Session};
 use ndarray::{Array2, ArrayViewMut1};
 
+use super::digest::Digest;
 use super::exchange::Exchange;
 use super::meeting::Meeting;
 use super::serve::PATIENCE;
 use super::slot_weights::SlotReader;
-use crate::{ExpertDimensions, ExpertWeights, RunError, SplitMix64, TokenSample, normalise};
+use crate::{
+    ExpertBytes, ExpertDimensions, ExpertWeights, RunError, SplitMix64, TokenSample,
+    expert_weights, normalise,
+};
 
 /// A step as the engine hands it to every rank.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub(crate) struct StepReply {
     pub(crate) epochs: Vec<Epoch>,
     pub(crate) figures: Figures,
     pub(crate) verified: Verified,
+    /// Of all that the rank routed with and held since the start.
+    pub(crate) digest: u128,
 }
 
 /// Slots whose bytes were compared with the expert that the placement names.
@@ -63,6 +69,7 @@ pub(crate) struct Rank {
     pub(crate) meeting: Arc<Meeting>,
     /// The epochs whose bytes have been verified.
     pub(crate) checked: Vec<Option<Epoch>>,
+    pub(crate) digest: Digest,
 }
 
 impl Rank {
@@ -91,7 +98,7 @@ impl Rank {
         let mut verified = Verified::default();
         let mut load = None;
         if ran {
-            verified = self.verify()?;
+            verified = self.verify(order.step)?;
             self.forward(order)?;
             load = Some(self.count(order));
         }
@@ -99,7 +106,8 @@ impl Rank {
         let report = self.session.end_step(load, None);
         let epochs = self.session.epochs();
         let figures = self.session.figures();
-        Ok(StepReply { rank: self.rank, report, refused, ran, epochs, figures, verified })
+        let (rank, digest) = (self.rank, self.digest.value());
+        Ok(StepReply { rank, report, refused, ran, epochs, figures, verified, digest })
     }
 
     fn slots(&self) -> Vec<SlotId> {
@@ -107,7 +115,7 @@ impl Rank {
     }
 
     /// Verifies the layers that have been switched since the last step, and all at the first.
-    fn verify(&mut self) -> Result<Verified, RunError> {
+    fn verify(&mut self, step: Step) -> Result<Verified, RunError> {
         let mut verified = Verified::default();
         let slots = self.slots();
         for index in 0..self.checked.len() {
@@ -118,8 +126,14 @@ impl Rank {
             }
             let (dimensions, seed) = (self.dimensions, self.seed);
             verified.slots += slots.len() as u64;
+            let read = self.reader.read(&self.session, layer, &slots)?;
+            let placement = self.session.placement().layer(layer);
+            let differs = |(bytes, &slot): (&ExpertBytes, &SlotId)| {
+                *bytes != expert_weights(layer, placement.expert_at(slot), dimensions, seed)
+            };
             verified.mismatches +=
-                self.reader.mismatches(&self.session, layer, &slots, dimensions, seed)?;
+                read.iter().zip(&slots).filter(|&pair| differs(pair)).count() as u64;
+            self.digest.add_layer(step, layer, self.session.routing(layer), &read);
             self.checked[index] = Some(epoch);
         }
         Ok(verified)

@@ -7,17 +7,18 @@ use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use eplb::core::{
     ExpertLoad, LayerId, ModelShape, Placement, SlotId, Step, Topology, layer_balancedness,
 };
-use eplb::device::{Backend, Device, StreamPriority};
+use eplb::device::{Device, StreamPriority};
 use eplb::{
     Carriage, CommitMode, Config, Coordinator, CountForm, Lent, ManualClock, Note, PendingSession,
 };
 
+use super::digest::{self, Digest};
 use super::exchange::Exchange;
 use super::meeting::Meeting;
 use super::rank::{Rank, StepOrder, StepReply, Verified, Window};
 use super::slot_weights::{Layout, SlotReader, load_weights};
 use crate::{
-    ExpertDimensions, RunError, RunSettings, Trace, expert_weights, initial_hidden_state,
+    Devices, ExpertDimensions, RunError, RunSettings, Trace, expert_weights, initial_hidden_state,
     sample_tokens,
 };
 
@@ -42,8 +43,8 @@ pub struct EngineSetup<'a> {
     pub topology: &'a Topology,
     /// The placement to start with.
     pub placement: &'a Placement,
-    /// The devices, one for each rank.
-    pub backend: Arc<dyn Backend>,
+    /// The devices that the ranks are on.
+    pub devices: Devices,
 }
 
 /// What became of serving a trace.
@@ -67,6 +68,8 @@ pub struct EngineOutcome {
     pub mismatches: u64,
     /// Steps that ranks refused, and that were served again.
     pub steps_refused: u64,
+    /// xxh3-128 of every epoch, routing table and slot's bytes of every rank, in the order of steps.
+    pub digest: u128,
 }
 
 /// One window.
@@ -122,7 +125,7 @@ fn open_ranks(setup: &EngineSetup<'_>, clock: &Arc<ManualClock>) -> Result<Vec<R
     let spares = if indirect { setup.config.executor.spare_slots as usize } else { 0 };
     let mut pending = Vec::new();
     for rank in setup.topology.rank_ids() {
-        let device = Device::open(&setup.backend, rank.0)?;
+        let device = Device::open(setup.devices.backend(), setup.devices.of_rank(rank))?;
         let stream = device.stream(StreamPriority::High)?;
         let slots = setup.topology.slots_of(rank).len();
         let experts = |layer, slot| {
@@ -154,6 +157,7 @@ fn open_ranks(setup: &EngineSetup<'_>, clock: &Arc<ManualClock>) -> Result<Vec<R
                 form,
                 meeting: Arc::clone(&meeting),
                 checked: vec![None; setup.shape.layers()],
+                digest: Digest::new(),
             })
         })
         .collect()
@@ -300,6 +304,7 @@ impl Master<'_> {
         let moved = |reply: &StepReply| reply.figures.moved;
         outcome.slots_moved = replies.iter().map(|reply| moved(reply).received_slots).sum();
         outcome.bytes_moved = replies.iter().map(|reply| moved(reply).received_bytes).sum();
+        outcome.digest = digest::of_ranks(replies.iter().map(|reply| reply.digest));
         for Verified { slots, mismatches } in replies.iter().map(|reply| reply.verified) {
             outcome.slots_verified += slots;
             outcome.mismatches += mismatches;

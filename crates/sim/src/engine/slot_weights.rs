@@ -1,11 +1,11 @@
 //! The weights of one rank's slots on its device.
 
-use eplb::core::{ExpertId, LayerId, SlotId};
+use eplb::core::{LayerId, SlotId};
 use eplb::device::{Device, Memory, MemoryCopy, PinnedMemory, Stream};
 use eplb::{Patience, Session, SlotTensor, WeightManifest};
 
 use super::serve::PATIENCE;
-use crate::{ExpertBytes, ExpertDimensions, RunError, expert_weights};
+use crate::{ExpertBytes, ExpertDimensions, RunError};
 
 /// Slots start at multiples of this, as engines align them; so a slot's stride is not its size.
 const ALIGNMENT: usize = 256;
@@ -120,24 +120,5 @@ impl SlotReader {
 
     fn download(&self, memory: &Memory, offset: usize) -> Result<MemoryCopy, RunError> {
         Ok(MemoryCopy::download(&self.pinned.slice(offset, memory.bytes())?, memory))
-    }
-
-    /// Compares the bytes of all slots of a rank with the experts that its placement names. Gives the
-    /// number of slots that differ.
-    pub(crate) fn mismatches(
-        &self,
-        session: &Session,
-        layer: LayerId,
-        slots: &[SlotId],
-        dimensions: ExpertDimensions,
-        seed: u64,
-    ) -> Result<u64, RunError> {
-        let placement = session.placement().layer(layer);
-        let read = self.read(session, layer, slots)?;
-        let differs = |(bytes, &slot): (&ExpertBytes, &SlotId)| {
-            let expert: ExpertId = placement.expert_at(slot);
-            *bytes != expert_weights(layer, expert, dimensions, seed)
-        };
-        Ok(read.iter().zip(slots).filter(|&pair| differs(pair)).count() as u64)
     }
 }
