@@ -38,6 +38,10 @@ impl CudaBackend {
         self.api.nccl.as_ref().err()
     }
 
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     fn check_ordinal(&self, operation: &'static str, ordinal: u32) -> Result<()> {
         let devices = self.devices()?;
         if ordinal < devices {

@@ -1,6 +1,6 @@
 //! One open device.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -17,7 +17,8 @@ use eplb_device::{DeviceError, ErrorKind, Result};
 
 use crate::communicator::CudaCommunicator;
 use crate::context::Context;
-use crate::error::{NAME, c_number, ends_all_work, forget, invalid, unsupported};
+use crate::diagnosis;
+use crate::error::{NAME, c_number, check_driver, ends_all_work, forget, invalid, unsupported};
 use crate::event::{Capture, Captures};
 use crate::memory::{self, ALIGNMENT, pointer, stream as handle_of};
 use crate::nccl;
@@ -69,12 +70,14 @@ impl CudaDevice {
             // SAFETY: writes two numbers, which live.
             unsafe { (runtime.cudaDeviceGetStreamPriorityRange)(&raw mut least, &raw mut greatest) }
         })?;
-        // The library's structure with the product's name has another layout in each major version.
-        let name =
-            format!("compute capability {major}.{minor} at PCI {domain:04x}:{bus:02x}:{slot:02x}");
+        let product = product_name(&context)?;
+        let name = format!(
+            "{product} (compute capability {major}.{minor}, PCI {domain:04x}:{bus:02x}:{slot:02x})"
+        );
         let info = DeviceInfo {
             backend: NAME.to_owned(),
             name,
+            software: diagnosis::software(context.api()),
             ordinal: context.ordinal(),
             alignment: ALIGNMENT,
             peer_memory: true,
@@ -139,6 +142,19 @@ impl CudaDevice {
             status
         })
     }
+}
+
+/// The runtime gives it in a structure that has another layout in each major version, the driver alone.
+fn product_name(context: &Context) -> Result<String> {
+    let device = c_number("open", "device", context.ordinal())?;
+    let mut name = [0u8; 256];
+    let length = c_number("open", "length", name.len() as u32)?;
+    // SAFETY: writes at most so many bytes, which live, with a zero at the end.
+    let status =
+        unsafe { (context.driver().cuDeviceGetName)(name.as_mut_ptr().cast(), length, device) };
+    check_driver(context.driver(), "open", status)?;
+    let text = name.split(|&byte| byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(text).into_owned())
 }
 
 impl Shared {
@@ -357,7 +373,7 @@ unsafe impl Driver for CudaDevice {
             address,
             bytes: bytes as u64,
             offset: offset as u64,
-            handle: handle.reserved.map(i8::cast_unsigned),
+            handle: handle.reserved.map(|byte| byte as u8),
         };
         Ok(key.write())
     }
@@ -381,7 +397,7 @@ unsafe impl Driver for CudaDevice {
             return Ok((Address(address), bytes));
         }
         let mut start: *mut c_void = std::ptr::null_mut();
-        let handle = cudaIpcMemHandle_t { reserved: key.handle.map(u8::cast_signed) };
+        let handle = cudaIpcMemHandle_t { reserved: key.handle.map(|byte| byte as c_char) };
         let opened = self.context().call("import", |runtime| {
             // SAFETY: writes one pointer, which lives. The handle is as a process of this backend wrote
             // it; the library refuses those that name nothing.

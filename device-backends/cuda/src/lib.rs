@@ -17,6 +17,7 @@
 mod backend;
 mod communicator;
 mod context;
+mod diagnosis;
 mod driver;
 mod error;
 mod event;

@@ -1,6 +1,6 @@
 //! Names and settings of communicators.
 
-use std::ffi::{c_int, c_uint};
+use std::ffi::{c_char, c_int, c_uint};
 
 use eplb_cuda_sys::{
     NCCL_API_MAGIC, NCCL_CONFIG_UNDEF_INT, Nccl, ncclConfig_t, ncclResult_t, ncclUniqueId,
@@ -48,7 +48,8 @@ pub(crate) fn unique_id(context: &Context) -> Result<CommunicatorId> {
         return Err(nccl_error(&nccl, "communicator_id", std::ptr::null_mut(), status));
     }
     let mut bytes = MAGIC.to_vec();
-    bytes.extend(id.internal.map(i8::cast_unsigned));
+    // The sign of C's characters is the machine's.
+    bytes.extend(id.internal.map(|byte| byte as u8));
     Ok(CommunicatorId::from(bytes))
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn read_id(id: &CommunicatorId) -> Result<ncclUniqueId> {
     if bytes.len() != MAGIC.len() + UNIQUE_ID || bytes[..MAGIC.len()] != MAGIC {
         return Err(invalid("communicator", "the id is no name of this backend's communicators"));
     }
-    let internal = std::array::from_fn(|index| bytes[MAGIC.len() + index].cast_signed());
+    let internal = std::array::from_fn(|index| bytes[MAGIC.len() + index] as c_char);
     Ok(ncclUniqueId { internal })
 }
 

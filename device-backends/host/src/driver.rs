@@ -129,6 +129,7 @@ unsafe impl Driver for HostDriver {
         DeviceInfo {
             backend: NAME.to_owned(),
             name: "host memory".to_owned(),
+            software: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
             ordinal: self.ordinal,
             alignment: ALIGNMENT,
             peer_memory: true,

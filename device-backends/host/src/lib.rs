@@ -42,6 +42,7 @@ mod access;
 mod backend;
 mod collective;
 mod communicator;
+mod diagnosis;
 mod driver;
 mod error;
 mod event;

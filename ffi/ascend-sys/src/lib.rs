@@ -16,7 +16,7 @@ mod names;
 mod origin;
 
 pub use config::{CONFIG_VERSION_6_BYTES, CONFIG_VERSION_10_BYTES};
-pub use eplb_loading::LibraryNames;
+pub use eplb_loading::{LibraryNames, file_of};
 pub use failure::Failure;
 pub use generated::*;
 pub use load::{Attempt, LoadError, Loaded, Search};

@@ -64,6 +64,9 @@ CUresult cuGetErrorName(CUresult status, const char **text);
 /** A sentence on a status, in `text`; null for an unknown one. */
 CUresult cuGetErrorString(CUresult status, const char **text);
 
+/** A device's name, as at most `length` bytes with the zero at its end. */
+CUresult cuDeviceGetName(char *name, int length, CUdevice device);
+
 /** The calling thread's context, null if it has none. */
 CUresult cuCtxGetCurrent(CUcontext *context);
 

@@ -14,7 +14,7 @@ mod load;
 mod names;
 mod origin;
 
-pub use eplb_loading::LibraryNames;
+pub use eplb_loading::{LibraryNames, file_of};
 pub use failure::Failure;
 pub use generated::*;
 pub use load::{Attempt, LoadError, Loaded, Search};

@@ -8,6 +8,7 @@
 
 mod code;
 mod error;
+mod file;
 mod library;
 mod load;
 mod names;
@@ -16,6 +17,7 @@ mod search;
 mod table;
 
 pub use error::{Attempt, LoadError};
+pub use file::file_of;
 pub use library::{Library, Visibility};
 pub use load::{Loaded, load};
 pub use names::LibraryNames;

@@ -1,5 +1,7 @@
 //! Plain values that pass between the safe layer and a backend.
 
+use serde::Serialize;
+
 use crate::DeviceError;
 
 /// An address that the device or, for pinned memory, the host can reach; never dereferenced
@@ -87,12 +89,15 @@ pub struct PeerBuffer {
 }
 
 /// What a device is and can do; constant while it is open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeviceInfo {
     /// Name of the backend, as it stands in errors and reports.
     pub backend: String,
     /// Name of the device, as its vendor gives it.
     pub name: String,
+    /// The driver and the libraries that the device is used through, with their versions: what tells one
+    /// set-up from another in reports.
+    pub software: String,
     /// Ordinal among the devices that this process sees.
     pub ordinal: u32,
     /// Every allocation starts at a multiple of this many bytes; a power of two, at least 64.
@@ -108,7 +113,7 @@ pub struct DeviceInfo {
 }
 
 /// How much memory a device has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemoryInfo {
     /// Bytes that are free now.
     pub free: u64,

@@ -1,6 +1,6 @@
 //! Types and constants. Made by ci/update-bindings from include/eplb_cuda_driver.h: change that.
 //!
-//! Header checksum: c8858512344957c6
+//! Header checksum: c7474f58505b4d3c
 
 use core::ffi::{c_int, c_ulonglong};
 

@@ -1,7 +1,7 @@
 //! The table of functions. Made by ci/update-bindings from include/eplb_cuda_driver.h: change that.
 //!
 //! The few functions of the CUDA driver, `libcuda`, that the runtime has no form of: the context of a
-//! thread as a handle, and the allocation that holds an address.
+//! thread as a handle, the allocation that holds an address, and a device's name.
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
 
@@ -9,7 +9,7 @@ use super::eplb_cuda_driver::*;
 
 crate::table! {
     /// The few functions of the CUDA driver, `libcuda`, that the runtime has no form of: the context of a
-    /// thread as a handle, and the allocation that holds an address.
+    /// thread as a handle, the allocation that holds an address, and a device's name.
     pub struct CudaDriver {
         required {
             /// Starts the driver, once per process; repeating it is harmless. Flags are 0.
@@ -27,6 +27,12 @@ crate::table! {
             "cuGetErrorString" => cuGetErrorString: unsafe extern "C" fn(
                 status: CUresult,
                 text: *mut *const c_char,
+            ) -> CUresult,
+            /// A device's name, as at most `length` bytes with the zero at its end.
+            "cuDeviceGetName" => cuDeviceGetName: unsafe extern "C" fn(
+                name: *mut c_char,
+                length: c_int,
+                device: CUdevice,
             ) -> CUresult,
             /// The calling thread's context, null if it has none.
             "cuCtxGetCurrent" => cuCtxGetCurrent: unsafe extern "C" fn(
