@@ -157,14 +157,10 @@ struct Ratios {
     worst: f64,
     /// Where the worst one was found.
     case: String,
-    all: usize,
-    above_a_tenth: usize,
 }
 
 impl Ratios {
     fn add(&mut self, ratio: f64, case: impl Fn() -> String) {
-        self.all += 1;
-        self.above_a_tenth += usize::from(ratio > 1.1);
         if ratio > self.worst {
             (self.worst, self.case) = (ratio, case());
         }
@@ -229,15 +225,12 @@ fn robust_is_near_the_best_for_one_window() {
 }
 
 #[test]
-fn robust_is_near_the_best_for_several_windows() {
-    for (windows, loads, most) in [(3, 100, 1.11), (8, 40, 1.11)] {
-        let (mut all, mut above) = (0, 0);
+fn robust_is_the_best_for_several_windows() {
+    for (windows, loads) in [(3, 100), (8, 40)] {
         for tiny in TINY.iter().filter(|tiny| tiny.slots != [5, 3, 1]) {
             let ratios = ratios(&free(), tiny, windows, loads);
-            assert!(ratios.worst <= most, "{}: {}", ratios.worst, ratios.case);
-            (all, above) = (all + ratios.all, above + ratios.above_a_tenth);
+            assert!(ratios.worst <= 1.0 + 1e-4, "{}: {}", ratios.worst, ratios.case);
         }
-        assert!(above * 50 <= all, "{above} of {all} are a tenth above the best");
     }
 }
 

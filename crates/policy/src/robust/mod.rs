@@ -18,12 +18,12 @@ mod full;
 mod hierarchy;
 mod layer;
 mod objective;
-mod polish;
 mod price;
 mod repair;
 mod search;
 mod sends;
 mod sharing;
+mod tiny;
 mod windows;
 
 use eplb_core::{Account, Estimator, ExpertId, Verdict};

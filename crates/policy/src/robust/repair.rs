@@ -4,9 +4,9 @@ use eplb_core::{ExpertId, ModelShape, Topology, Verdict};
 
 use super::full;
 use super::layer::Layer;
-use super::polish::polish;
 use super::search::{Search, SearchLimits};
 use super::sends::Sends;
+use super::tiny::best_of_all;
 use super::windows::WindowLoads;
 use super::{MovePrice, Robust};
 use crate::LayerRequest;
@@ -48,8 +48,8 @@ pub(super) fn repair(
     let layer = Layer::new(&windows, topology, table);
     let sends = Sends::new(&layer, standing, price);
     let mut repaired = Search::new(layer, sends, limits).run();
-    if is_new {
-        repaired.table = polish(&windows, topology, repaired.table, limits);
+    if is_new && !spread {
+        repaired.table = best_of_all(&windows, topology, repaired.table);
     }
     repaired.is_mended |= standing.iter().any(Option::is_none);
     repaired
