@@ -12,7 +12,7 @@ use cases::{Case, config};
 use common::{counts, load, placement, plan_all};
 use eplb_core::{
     ExpertLoad, LayerId, LayerPlacement, ModelShape, NOMINAL_SPEED, NodeId, Placement, RankSpec,
-    Topology,
+    SlotId, Topology,
 };
 use eplb_policy::{Budget, LayerPlan, MovePrice, Objective, PlanRequest, Robust, plan};
 use oracle::smoothed;
@@ -209,11 +209,25 @@ fn extreme_weights_and_speeds_plan_as_ordinary_ones() {
             }
         }
     }
-    for speed in [1, Topology::MOST_SPEED] {
-        let account = first(&one_hot(4, speed, 1.0)).account.unwrap();
-        if !(account.gain > 0.0 && account.gain.is_finite()) {
-            wrong.push(format!("speed {speed}: {account:?}"));
+    for ranks in [4, 600] {
+        let ordinary = first(&one_hot(ranks, NOMINAL_SPEED, 1.0));
+        for speed in [1, Topology::MOST_SPEED] {
+            let extreme = first(&one_hot(ranks, speed, 1.0));
+            if extreme.account != ordinary.account || extreme.placement != ordinary.placement {
+                wrong.push(format!("{ranks} ranks, speed {speed}: {:?}", extreme.account));
+            }
         }
+    }
+    // All of the load stands on the slowest rank that there can be.
+    let mut slow = one_hot(600, Topology::MOST_SPEED, 1.0);
+    let rank = slow.topology.rank_of(SlotId(3));
+    let mut specs: Vec<_> =
+        slow.topology.rank_ids().map(|rank| *slow.topology.rank(rank)).collect();
+    specs[rank.index()].speed = 1;
+    slow.topology = Topology::new(specs).unwrap();
+    let account = first(&slow).account.unwrap();
+    if !(account.gain > 0.0 && account.gain.is_finite()) {
+        wrong.push(format!("one slow rank of 600: {account:?}"));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -1,6 +1,6 @@
 //! The choice between a repaired table, new shares for the present one, and leaving a layer alone.
 
-use eplb_core::{Account, Epoch, ExpertId, LayerPlacement, NOMINAL_SPEED, Verdict};
+use eplb_core::{Account, Epoch, ExpertId, LayerPlacement, Verdict};
 
 use super::Robust;
 use super::objective::Objective;
@@ -88,10 +88,8 @@ fn account(
     let slots = request.topology.live_slots();
     let ranks = request.topology.live_ranks().count();
     let most_replicas = (slots + 1 - request.shape.experts()).min(ranks) as u32;
-    // As if every rank were as fast as the fastest.
-    let speeds = request.topology.live_ranks().map(|rank| request.topology.rank(rank).speed);
-    let fastest = speeds.max().unwrap_or(NOMINAL_SPEED) as f32 / NOMINAL_SPEED as f32;
-    let least = windows.smoothed(windows.least_cost(ranks, most_replicas), ranks) / fastest;
+    // As if every rank were as fast as the fastest, whose time is the unit.
+    let least = windows.smoothed(windows.least_cost(ranks, most_replicas), ranks);
     Account {
         gain: f64::from(before - after),
         price: f64::from(price),

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use eplb_core::{ExpertId, NOMINAL_SPEED, NodeId, RankId, Topology};
+use eplb_core::{ExpertId, NodeId, RankId, Topology};
 
 use super::bit_table::BitTable;
 use super::cost::{cost, cost_with, fill_slopes};
 use super::focus::Focus;
+use super::slowness::slowness;
 use super::windows::WindowLoads;
 
 /// One change of the placement.
@@ -63,13 +64,12 @@ impl<'a> Layer<'a> {
     ) -> Self {
         let (width, experts) = (windows.width(), windows.experts());
         let ranks: Vec<_> = topology.live_ranks().collect();
-        let slow = |rank: &RankId| NOMINAL_SPEED as f32 / topology.rank(*rank).speed as f32;
         let mut layer = Self {
             windows,
             topology,
             nodes: ranks.iter().map(|&rank| topology.node_of(rank)).collect(),
             rank_of_slot: vec![0; table.len()],
-            slowness: ranks.iter().map(slow).collect(),
+            slowness: slowness(topology),
             counts: vec![0; experts],
             holders: vec![Vec::new(); experts],
             holds: BitTable::new(ranks.len(), experts),

@@ -23,6 +23,7 @@ mod repair;
 mod search;
 mod sends;
 mod sharing;
+mod slowness;
 mod tiny;
 mod windows;
 

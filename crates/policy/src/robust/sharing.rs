@@ -1,8 +1,9 @@
 //! Shares of a planned table, and what they are worth.
 
-use eplb_core::{Epoch, ExpertId, LayerPlacement, NOMINAL_SPEED, RoutingTable, SHARE_ONE};
+use eplb_core::{Epoch, ExpertId, LayerPlacement, RoutingTable, SHARE_ONE};
 
 use super::cost::cost;
+use super::slowness::slowness;
 use super::windows::WindowLoads;
 use crate::{HedgedShares, LayerRequest, PolicyError, Replicas};
 
@@ -29,8 +30,7 @@ pub(super) fn routed_cost(
             }
         }
     }
-    topology.live_ranks().fold(0.0, |sum, rank| {
-        let slowness = NOMINAL_SPEED as f32 / topology.rank(rank).speed as f32;
+    topology.live_ranks().zip(slowness(topology)).fold(0.0, |sum, (rank, slowness)| {
         let loads = &mut loads[rank.index() * width..][..width];
         for load in loads.iter_mut() {
             *load *= slowness;

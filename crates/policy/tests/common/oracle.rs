@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use eplb_core::{ExpertId, LayerId, LayerPlacement, NOMINAL_SPEED, RankId, SHARE_ONE, Topology};
+use eplb_core::{ExpertId, LayerId, LayerPlacement, RankId, SHARE_ONE, Topology};
 use eplb_policy::Objective;
 
 use super::cases::Case;
@@ -77,6 +77,8 @@ pub fn smoothed(
     let topology = &case.topology;
     let ranks = topology.live_ranks().count() as f64;
     let routing = placement.routing(topology);
+    let speeds = topology.live_ranks().map(|rank| topology.rank(rank).speed);
+    let fastest = f64::from(speeds.max().unwrap());
     let (mut sum, mut mass) = (0.0, 0.0);
     for (row, weight) in case.weighted_rows(layer) {
         let tokens: u64 = row.iter().sum();
@@ -95,7 +97,7 @@ pub fn smoothed(
             }
         }
         for rank in topology.live_ranks() {
-            let speed = f64::from(topology.rank(rank).speed) / f64::from(NOMINAL_SPEED);
+            let speed = f64::from(topology.rank(rank).speed) / fastest;
             sum += weight * (loads[rank.index()] / mean / speed).powi(8);
         }
     }
