@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use eplb::CommitMode;
 use eplb::core::Estimator;
 
+use crate::backends::BackendName;
 use crate::estimator::estimator;
 use crate::window_range::WindowRange;
 
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Profile(ProfileArguments),
     /// Replay a trace through policies: how well each plan fits the next window, and what it moves
     Simulate(SimulateArguments),
+    /// Say which backends can be used here: libraries, versions, devices, and what is missing
+    Doctor(DoctorArguments),
     /// Take the time of parts of the library
     Bench {
         #[command(subcommand)]
@@ -55,7 +58,7 @@ pub(crate) struct RunArguments {
     /// Serve only the first N windows
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) windows: Option<usize>,
-    /// Policy that plans placements: static, deepseek, xllm, robust
+    /// Policy that plans placements: static, deepseek, xllm, greedy, greedy-fast, robust
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
     /// How layers are switched over
@@ -64,6 +67,12 @@ pub(crate) struct RunArguments {
     /// Nodes that the ranks stand on
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) nodes: Option<u32>,
+    /// What holds the weights
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) backend: Option<BackendName>,
+    /// The one device that all ranks share; all devices in turn unless given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) device: Option<u32>,
     /// Whether experts are moved
     #[arg(long = "enable_eplb", value_name = "BOOL", action = ArgAction::Set)]
     pub(crate) enable_eplb: Option<bool>,
@@ -131,7 +140,7 @@ pub(crate) struct PlanArguments {
     /// Present placement (JSON: physical_to_logical_map, SGLang's or vllm-ascend's form)
     #[arg(long, value_name = "FILE")]
     pub(crate) placement: Option<PathBuf>,
-    /// Policy that plans: static, deepseek, xllm, robust
+    /// Policy that plans: static, deepseek, xllm, greedy, greedy-fast, robust
     #[arg(long, value_name = "NAME", default_value = "deepseek")]
     pub(crate) policy: String,
     /// Print one JSON object instead of tables
@@ -256,6 +265,14 @@ pub(crate) struct BenchPlanArguments {
     #[arg(long, conflicts_with_all = ["loads", "ranks", "slots"])]
     pub(crate) growth: bool,
     /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `eplb doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

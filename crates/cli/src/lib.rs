@@ -1,5 +1,6 @@
 //! The command line `eplb`: runs a trace through a small engine with and without balancing, plans
-//! placements from load files, makes profiles, and replays traces through policies. All printing of the project lives here.
+//! placements from load files, makes profiles, and replays traces through policies,
+//! and says which devices can be used. All printing of the project lives here.
 //!
 //! Results go to standard output, as text for people or as one JSON object. Errors are one line on
 //! standard error and exit status 2; status 1 says that a run ended and its verification failed.
@@ -7,8 +8,10 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod backends;
 mod bench;
 mod chart;
+mod doctor;
 mod estimator;
 mod failure;
 mod numbers;
@@ -53,6 +56,7 @@ pub fn main_with(
         Some(Command::Plan(arguments)) => plan::plan(arguments, out),
         Some(Command::Profile(arguments)) => profile::profile(arguments, out),
         Some(Command::Simulate(arguments)) => simulate::simulate(arguments, out),
+        Some(Command::Doctor(arguments)) => doctor::doctor(arguments, out),
         Some(Command::Bench { command }) => bench::bench(command, out),
         Some(Command::Run(arguments)) => run::run(arguments, out),
         None => run::run(&arguments.run, out),

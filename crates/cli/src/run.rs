@@ -3,22 +3,22 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use eplb_host::HostBackend;
 use eplb_sim::{Devices, Progress, RunError, RunInput, RunReport, Trace};
 
 use crate::arguments::RunArguments;
+use crate::backends;
 use crate::failure::Failure;
 use crate::output::{check_target, write_whole};
 use crate::page;
 use crate::progress::StepProgress;
-use crate::run_config::{configure, of_flag_or_file};
+use crate::run_config::{RunConfig, configure, of_flag_or_file};
 use crate::run_text;
 
 /// Exit status of a run that ended, and whose bytes or outputs were not as they must be.
 const UNVERIFIED: u8 = 1;
 
 pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    let (config, settings, flags) = configure(arguments)?;
+    let RunConfig { config, settings, backend, flags } = configure(arguments)?;
     if let Some(path) = &arguments.html {
         check_target(path)?;
     }
@@ -39,12 +39,17 @@ pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitC
         trace.windows.truncate(settings.windows);
     }
     let progress = StepProgress::new(2 * trace.windows.len());
-    let backend = |ranks: u32| Devices::all(HostBackend::new(ranks));
+    let opened = backends::open(backend.name, &backend.libraries, config.ep_size)?;
+    let devices = |_| match backend.device {
+        Some(ordinal) => Ok(Devices::one(opened.clone(), ordinal)),
+        None => Devices::all(opened.clone()),
+    };
     let input = RunInput { config: &config, settings: &settings, trace: &trace };
-    let report = eplb_sim::run(&input, &backend, &mut |step| show(&progress, step));
+    let report = eplb_sim::run(&input, &devices, &mut |step| show(&progress, step));
     progress.end();
     let report = report.map_err(|error| match error {
         RunError::Config(error) => of_flag_or_file(error, &flags, &arguments.config),
+        RunError::NoDevice { .. } | RunError::Device(_) => Failure::new(error),
         error => Failure::of_file(&arguments.config, error),
     })?;
 

@@ -6,10 +6,11 @@ use eplb::{Config, ConfigError};
 use eplb_sim::{RunSettings, SettingsError};
 
 use crate::arguments::RunArguments;
+use crate::backends::BackendSettings;
 use crate::failure::Failure;
 
 /// Reads the configuration file and puts the flags over it. Errors name the flag or the file.
-pub(crate) fn configure(arguments: &RunArguments) -> Result<(Config, RunSettings, Flags), Failure> {
+pub(crate) fn configure(arguments: &RunArguments) -> Result<RunConfig, Failure> {
     let mut config = Config::read_unchecked(&arguments.config).map_err(Failure::new)?;
     let flags = override_with(&mut config, arguments);
     config.check().map_err(|error| of_flag_or_file(error, &flags, &arguments.config))?;
@@ -25,7 +26,20 @@ pub(crate) fn configure(arguments: &RunArguments) -> Result<(Config, RunSettings
         let error = "[run] names no trace; give run.trace or --trace";
         return Err(Failure::of_file(&arguments.config, error));
     }
-    Ok((config, settings, flags))
+    let mut backend =
+        BackendSettings::of(&config).map_err(|error| Failure::of_file(&arguments.config, error))?;
+    backend.name = arguments.backend.unwrap_or(backend.name);
+    backend.device = arguments.device.or(backend.device);
+    Ok(RunConfig { config, settings, backend, flags })
+}
+
+/// All that a run is configured by.
+#[derive(Debug)]
+pub(crate) struct RunConfig {
+    pub(crate) config: Config,
+    pub(crate) settings: RunSettings,
+    pub(crate) backend: BackendSettings,
+    pub(crate) flags: Flags,
 }
 
 /// Each flag that is set: its name, and the key that it overrides.

@@ -69,7 +69,8 @@ impl Diagnosis {
         let reason = match (counted, devices.len()) {
             (Some(problem), _) => problem,
             (None, 0) => "the libraries show no device".to_owned(),
-            (None, count) if working == count => format!("{count} devices can be used"),
+            (None, 1) if working == 1 => "its one device can be used".to_owned(),
+            (None, count) if working == count => format!("all {count} devices can be used"),
             (None, count) => format!("{working} of {count} devices can be used"),
         };
         let backend = backend.name().to_owned();

@@ -40,6 +40,8 @@ pub struct Config {
     pub manager: ManagerSection,
     /// How weights are moved.
     pub executor: ExecutorSection,
+    /// The devices, left unread here, where no vendor is known; `eplb run` opens what it names.
+    pub backend: toml::Table,
     /// Settings of the program that embeds the library, left unread here; `eplb run` keeps its own in
     /// it.
     pub run: toml::Table,
@@ -139,6 +141,7 @@ impl Default for Config {
             policy: PolicySection::default(),
             manager: ManagerSection::default(),
             executor: ExecutorSection::default(),
+            backend: toml::Table::new(),
             run: toml::Table::new(),
         }
     }
@@ -450,7 +453,7 @@ fn readable(message: &str) -> String {
         ("expected struct PolicySection", "allowed: a section [policy]"),
         ("expected struct ManagerSection", "allowed: a section [manager]"),
         ("expected struct ExecutorSection", "allowed: a section [executor]"),
-        ("expected a map", "allowed: a section [run]"),
+        ("expected a map", "allowed: a section"),
         ("` as i128, expected any valid TOML value", "`, allowed: at most 9223372036854775807"),
         ("` as i128", "`"),
     ] {

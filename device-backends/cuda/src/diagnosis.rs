@@ -33,10 +33,10 @@ impl CudaBackend {
         ];
         let backend = match CudaBackend::open(libraries) {
             Ok(backend) => Arc::new(backend),
-            Err(error) => return Diagnosis::unusable(NAME, error.to_string(), found),
+            Err(error) => return Diagnosis::unusable(NAME, not_found(&error), found),
         };
         if let Some(error) = backend.missing_driver() {
-            return Diagnosis::unusable(NAME, error.to_string(), found);
+            return Diagnosis::unusable(NAME, not_found(error), found);
         }
         let shared: Arc<dyn Backend> = backend.clone();
         let mut diagnosis = Diagnosis::of_devices(&shared, found);
@@ -55,6 +55,11 @@ impl CudaBackend {
         };
         (0..devices).map(|device| (0..devices).map(|peer| reads(device, peer)).collect()).collect()
     }
+}
+
+/// What was tried stands with the library.
+fn not_found(error: &LoadError) -> String {
+    format!("the {} was not found", error.names.title)
 }
 
 /// The versions of all, in one line.

@@ -31,4 +31,5 @@ mod scratch;
 mod stream;
 
 pub use backend::CudaBackend;
+pub use eplb_cuda_sys::{LoadError, Search};
 pub use library::Libraries;

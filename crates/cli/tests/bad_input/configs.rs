@@ -6,7 +6,7 @@ use super::assert_refused;
 const CASES: &[(&str, &str)] = &[
     (
         "eplb_treshold = 1",
-        "{dir}/c.toml, line 1, eplb_treshold: unknown field `eplb_treshold`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `run`",
+        "{dir}/c.toml, line 1, eplb_treshold: unknown field `eplb_treshold`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `backend`, `run`",
     ),
     (
         r#"enable_eplb = "yes""#,
@@ -71,7 +71,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[polcy]\nname = \"x\"",
-        "{dir}/c.toml, line 1: unknown field `polcy`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `run`",
+        "{dir}/c.toml, line 1: unknown field `polcy`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `backend`, `run`",
     ),
     (
         "[policy]\nname = \"fastest\"",
@@ -273,8 +273,24 @@ const CASES: &[(&str, &str)] = &[
         "executor = 3",
         "{dir}/c.toml, line 1, executor: invalid type: integer `3`, allowed: a section [executor]",
     ),
-    ("run = 3", "{dir}/c.toml, line 1, run: invalid type: integer `3`, allowed: a section [run]"),
-    ("[[run]]", "{dir}/c.toml, line 1: invalid type: sequence, allowed: a section [run]"),
+    (
+        "backend = \"cuda\"",
+        r#"{dir}/c.toml, line 1, backend: invalid type: string "cuda", allowed: a section"#,
+    ),
+    (
+        "[backend]\nname = \"gpu\"\n[run]\ntrace = \"x\"",
+        "{dir}/c.toml: [backend]: unknown variant `gpu`, expected one of `host`, `cuda`, `ascend`",
+    ),
+    (
+        "[backend]\ndevice = -1\n[run]\ntrace = \"x\"",
+        "{dir}/c.toml: [backend]: invalid value: integer `-1`, expected u32",
+    ),
+    (
+        "[backend.libraries]\ncublas = \"/x\"\n[run]\ntrace = \"x\"",
+        "{dir}/c.toml: [backend]: unknown field `cublas`, expected one of `cudart`, `cuda`, `nccl`, `ascendcl`, `hccl`",
+    ),
+    ("run = 3", "{dir}/c.toml, line 1, run: invalid type: integer `3`, allowed: a section"),
+    ("[[run]]", "{dir}/c.toml, line 1: invalid type: sequence, allowed: a section"),
     (
         "[executor]\ncommit = 3",
         "{dir}/c.toml, line 2, executor.commit: invalid type: 3, allowed: a text in quotes",

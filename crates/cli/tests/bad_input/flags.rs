@@ -7,6 +7,11 @@ const LOAD: &str = "configs/traces/qwen3like_steady_w24.npz";
 
 /// A command line, and what is said of it.
 const CASES: &[(&str, &str)] = &[
+    (
+        "run --backend gpu",
+        "invalid value 'gpu' for '--backend <NAME>'; allowed: host, cuda, ascend; see eplb --help",
+    ),
+    ("run --device 16 --windows 1", "open on host device 16: invalid use: device 16 of 16"),
     ("run --foo", "unexpected argument '--foo' found; see eplb --help"),
     (
         "run --eplb_update_treshold=1",

@@ -1,0 +1,131 @@
+//! Checks on a device: `EPLB_DEVICE_TESTS=1` makes a missing device a failure.
+//!
+//! A program of its own, because some checks need a second process, and because a check that breaks the
+//! device's context would break those after it in the same process: such a one runs in its own.
+
+#![allow(unsafe_code, reason = "the checks play the engine, which calls the vendor's library")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a check fails")]
+#![allow(clippy::print_stdout, reason = "a test program reports on its output")]
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "an engine lends several things on the same grounds"
+)]
+
+mod communicators;
+mod lent;
+mod memory;
+mod peers;
+mod streams;
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use eplb_ascend::{AscendBackend, Libraries};
+use eplb_device::{Backend, Device};
+
+type Check = (&'static str, fn());
+
+/// Run one after another in this process.
+const CHECKS: &[Check] = &[
+    ("memory::bytes_survive_the_way_there_and_back", memory::bytes_survive_the_way_there_and_back),
+    ("memory::batches_move_all_of_their_copies", memory::batches_move_all_of_their_copies),
+    ("memory::the_library_takes_batches", memory::the_library_takes_batches),
+    ("memory::fills_write_every_byte", memory::fills_write_every_byte),
+    ("memory::too_much_is_out_of_memory", memory::too_much_is_out_of_memory),
+    ("memory::freed_memory_comes_back", memory::freed_memory_comes_back),
+    ("streams::work_runs_in_order", streams::work_runs_in_order),
+    ("streams::queued_work_is_pending_until_it_ran", streams::queued_work_is_pending_until_it_ran),
+    ("streams::busy_streams_hold_up_few_calls", streams::busy_streams_hold_up_few_calls),
+    ("streams::events_order_two_streams", streams::events_order_two_streams),
+    ("streams::events_capture_anew", streams::events_capture_anew),
+    ("streams::all_priorities_work", streams::all_priorities_work),
+    ("streams::threads_keep_their_context", streams::threads_keep_their_context),
+    ("streams::streams_are_aborted", streams::streams_are_aborted),
+    ("streams::what_waits_for_aborted_work_fails", streams::what_waits_for_aborted_work_fails),
+    ("peers::pieces_of_one_allocation_are_exported", peers::pieces_of_one_allocation_are_exported),
+    ("peers::one_process_shares_plain_memory", peers::one_process_shares_plain_memory),
+    ("peers::two_processes_share_memory", peers::two_processes_share_memory),
+    (
+        "peers::too_early_a_withdrawal_keeps_the_memory",
+        peers::too_early_a_withdrawal_keeps_the_memory,
+    ),
+    ("lent::streams_stay_the_engines", lent::streams_stay_the_engines),
+    ("lent::memory_is_checked_used_and_shared", lent::memory_is_checked_used_and_shared),
+    ("lent::contexts_are_adopted", lent::contexts_are_adopted),
+    ("lent::own_contexts_of_the_engine_are_adopted", lent::own_contexts_of_the_engine_are_adopted),
+    ("lent::communicators_are_used_and_left_alone", lent::communicators_are_used_and_left_alone),
+    (
+        "communicators::one_rank_exchanges_with_itself",
+        communicators::one_rank_exchanges_with_itself,
+    ),
+    ("communicators::collectives_of_one_rank", communicators::collectives_of_one_rank),
+    ("communicators::a_lonely_creation_is_aborted", communicators::a_lonely_creation_is_aborted),
+    ("communicators::two_ranks_on_one_device_fail", communicators::two_ranks_on_one_device_fail),
+    ("communicators::aborted_twice_is_harmless", communicators::aborted_twice_is_harmless),
+    (
+        "communicators::pending_work_fails_by_an_abort",
+        communicators::pending_work_fails_by_an_abort,
+    ),
+    ("communicators::two_devices_exchange", communicators::two_devices_exchange),
+    (
+        "communicators::a_call_that_waits_for_links_is_aborted",
+        communicators::a_call_that_waits_for_links_is_aborted,
+    ),
+];
+
+/// What a second process does.
+const CHILDREN: &[Check] = &[("pull", peers::pull), ("abort", communicators::abort_pending_work)];
+
+fn main() -> ExitCode {
+    if let Ok(child) = std::env::var(support::CHILD) {
+        let (_, work) = CHILDREN.iter().find(|(name, _)| *name == child).unwrap();
+        work();
+        return ExitCode::SUCCESS;
+    }
+    let is_required = std::env::var_os("EPLB_DEVICE_TESTS").is_some();
+    if let Err(reason) = describe_device() {
+        println!("NO DEVICE: {reason}");
+        if is_required {
+            println!("FAILED: EPLB_DEVICE_TESTS is set, so a device has to be there");
+            return ExitCode::FAILURE;
+        }
+        println!("SKIPPED: {} checks; set EPLB_DEVICE_TESTS=1 to require a device", CHECKS.len());
+        return ExitCode::SUCCESS;
+    }
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let mut failed = 0;
+    let mut run = 0;
+    for (name, check) in CHECKS {
+        if filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        run += 1;
+        let start = Instant::now();
+        let passed = catch_unwind(AssertUnwindSafe(check)).is_ok();
+        failed += u32::from(!passed);
+        let verdict = if passed { "ok" } else { "FAILED" };
+        println!("{name} ... {verdict} ({} ms)", start.elapsed().as_millis());
+    }
+    println!("{run} checks, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says what device there is, or why there is none.
+fn describe_device() -> Result<(), String> {
+    let backend = AscendBackend::open(&Libraries::default()).map_err(|error| error.to_string())?;
+    match backend.devices() {
+        Ok(0) => return Err("the library shows none".to_owned()),
+        Ok(count) => println!("{count} devices"),
+        Err(error) => return Err(error.to_string()),
+    }
+    if let Some(error) = backend.missing_hccl() {
+        println!("NO HCCL: {error}");
+    }
+    let backend: std::sync::Arc<dyn Backend> = std::sync::Arc::new(backend);
+    let device = Device::open(&backend, 0).map_err(|error| error.to_string())?;
+    println!("{:?}", device.info());
+    println!("{:?}", device.memory_info());
+    Ok(())
+}
