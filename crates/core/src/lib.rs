@@ -27,6 +27,7 @@ mod ensemble;
 pub mod formats;
 mod ids;
 mod load;
+mod parts;
 mod placement;
 mod routing;
 mod shape;

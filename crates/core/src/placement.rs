@@ -160,6 +160,11 @@ impl LayerPlacement {
         self.experts[slot.index()]
     }
 
+    /// Another table with even shares, under this version. It places every expert of this one.
+    pub(crate) fn with_table(&self, experts: &[ExpertId]) -> Self {
+        Self { experts: experts.into(), shares: None, epoch: self.epoch }
+    }
+
     /// The version of this placement.
     pub fn epoch(&self) -> Epoch {
         self.epoch

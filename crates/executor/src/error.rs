@@ -52,6 +52,19 @@ pub enum ExecutorError {
         /// Lanes reserved at the start.
         lanes: usize,
     },
+    /// A change replaces more slots of this rank than memory was reserved for.
+    #[error(
+        "{layer}: {needed} slots of this rank change and {staged} fit its staging memory; the manager \
+         must divide changes accordingly (executor.staged_slots has to be the same on all ranks)"
+    )]
+    LaneTooSmall {
+        /// The layer.
+        layer: LayerId,
+        /// Slots of this rank that change.
+        needed: usize,
+        /// Slots that fit.
+        staged: usize,
+    },
     /// A call for a token that is not in the state which the call needs.
     #[error("token {token} is {state}; {operation} needs it {needed}")]
     WrongState {

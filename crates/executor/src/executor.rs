@@ -13,8 +13,8 @@ use crate::{Endpoint, ExecutorError, Migrator, Switcher, WeightManifest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitMode {
     /// Stream-ordered copies from staging memory into the live slots: their addresses stay, as
-    /// captured graphs need it. Staging memory for two layers' worth of slots is reserved for each
-    /// layer in flight: for what comes, and for what it overwrites.
+    /// captured graphs need it. For each layer in flight, staging memory for twice the slots that a
+    /// change may replace is reserved: for what comes, and for what it overwrites.
     InPlace,
     /// Weights arrive in spare slots and only the table of buffers is switched: nothing is copied on
     /// the engine's stream, nothing reserved.
@@ -28,6 +28,8 @@ pub struct ExecutorOptions {
     pub commit: CommitMode,
     /// Buffers of each rank and tensor beyond its slots; used by indirect commits.
     pub spare_slots: u32,
+    /// Slots of this rank that one change may replace with commits in place.
+    pub staged_slots: usize,
     /// Layers that may change at the same time.
     pub layers_in_flight: usize,
 }
@@ -77,7 +79,8 @@ impl Executor {
             CommitMode::Indirect => Lanes::none(),
             CommitMode::InPlace => {
                 let packed = manifest.packed_bytes();
-                Lanes::reserve(device, options.layers_in_flight, slots, packed)?
+                let staged = options.staged_slots.min(slots);
+                Lanes::reserve(device, options.layers_in_flight, staged, packed)?
             }
         };
         let endpoint = Endpoint::new(rank, slots + spares, &manifest, device)?;

@@ -57,7 +57,8 @@ impl Migrator {
         let plan = TransferPlan::new(from, to, &self.weights.topology);
         let (change, landings) = match self.mode {
             CommitMode::InPlace => {
-                let lane = self.lanes.take(layer)?;
+                let changes = plan.changes(self.weights.rank).len();
+                let lane = self.lanes.take(layer, changes)?;
                 let weights = &self.weights;
                 let change =
                     PreparedChange::in_place(token, layer, to.epoch(), &plan, weights, lane);

@@ -14,6 +14,7 @@ pub(crate) struct Lane {
     incoming: Memory,
     saved: Memory,
     packed_bytes: usize,
+    slots: usize,
 }
 
 /// The lanes of a rank: as many as layers may be in flight. Taken by the migrator, given back by
@@ -60,6 +61,7 @@ impl Lanes {
                 incoming: device.allocate(slots * packed_bytes)?,
                 saved: device.allocate(slots * packed_bytes)?,
                 packed_bytes,
+                slots,
             });
         }
         Ok(Self { free: Arc::new(Mutex::new(free)), count })
@@ -70,9 +72,16 @@ impl Lanes {
         Self { free: Arc::default(), count: 0 }
     }
 
-    pub(crate) fn take(&self, layer: LayerId) -> Result<Lane, ExecutorError> {
-        let lane = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        lane.ok_or(ExecutorError::NoLane { layer, lanes: self.count })
+    /// A lane for a change of so many slots.
+    pub(crate) fn take(&self, layer: LayerId, slots: usize) -> Result<Lane, ExecutorError> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = free.pop().ok_or(ExecutorError::NoLane { layer, lanes: self.count })?;
+        if slots <= lane.slots {
+            return Ok(lane);
+        }
+        let staged = lane.slots;
+        free.push(lane);
+        Err(ExecutorError::LaneTooSmall { layer, needed: slots, staged })
     }
 
     pub(crate) fn give_back(&self, lane: Option<Lane>) {

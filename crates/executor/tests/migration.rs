@@ -185,7 +185,7 @@ fn a_change_that_needs_more_spare_slots_is_refused_and_changes_nothing() {
     let shape = ModelShape::new(1, 8, 1).unwrap();
     let topology = Topology::uniform(4, 3, 1).unwrap();
     let options =
-        ExecutorOptions { commit: CommitMode::Indirect, spare_slots: 1, layers_in_flight: 1 };
+        ExecutorOptions { spare_slots: 1, layers_in_flight: 1, ..options(CommitMode::Indirect) };
     let mut cluster = Cluster::new(shape, topology, options);
     // Every rank gets three experts that it does not hold.
     let to = cluster.layer_placement(LayerId(0), &[4, 5, 6, 6, 7, 0, 0, 1, 2, 2, 3, 4], 1);

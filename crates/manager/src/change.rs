@@ -2,6 +2,7 @@
 
 use eplb_core::{LayerId, LayerPlacement, RankId, Step, Topology};
 
+use crate::round::Move;
 use crate::{Directive, ReportError, Status, Timestamp, Token};
 
 /// Where a layer stands.
@@ -37,8 +38,8 @@ pub(crate) struct Change {
     pub(crate) layer: LayerId,
     pub(crate) from: LayerPlacement,
     pub(crate) to: LayerPlacement,
-    /// The load that the plan was made for.
-    pub(crate) load: Vec<u64>,
+    /// The layer's move that it is a part of, with the parts after it.
+    pub(crate) rest: Move,
     pub(crate) phase: LayerPhase,
     /// When the present wait ends; none when nobody waits any more (an unconfirmed revert).
     pub(crate) deadline: Option<Timestamp>,
@@ -66,9 +67,8 @@ pub(crate) enum Answer {
 impl Change {
     pub(crate) fn new(
         token: Token,
-        layer: LayerId,
         tables: (LayerPlacement, LayerPlacement),
-        load: Vec<u64>,
+        rest: Move,
         step: Step,
         topology: &Topology,
     ) -> Self {
@@ -77,10 +77,10 @@ impl Change {
         };
         Self {
             token,
-            layer,
+            layer: rest.layer,
             from: tables.0,
             to: tables.1,
-            load,
+            rest,
             phase: LayerPhase::Preparing,
             deadline: None,
             named_at: step,

@@ -56,6 +56,10 @@ pub struct ManagerConfig {
     /// Layers that may be between prepare and settled at once, at least 1. Each costs the ranks
     /// staging memory.
     pub layers_in_flight: usize,
+    /// Slots of a rank that one change of a layer replaces, at least 1; `None` for as many as there are.
+    /// What needs more is done in parts, each with an epoch of its own
+    /// ([`eplb_core::LayerPlacement::parts`]). Ranks need staging memory for so many.
+    pub most_changed_slots: Option<usize>,
     /// Longest wait for a plan.
     pub plan_timeout: Duration,
     /// Longest wait, beyond `plan_timeout`, for all ranks' digests of it (spmd carriage only).
@@ -87,6 +91,7 @@ impl Default for ManagerConfig {
             estimator: Estimator::Ensemble,
             planned_phases: PlannedPhases::All,
             layers_in_flight: 1,
+            most_changed_slots: None,
             plan_timeout: Duration::from_secs(60),
             agreement_timeout: Duration::from_secs(30),
             prepare_timeout: Duration::from_secs(30),
@@ -137,6 +142,9 @@ impl ManagerConfig {
         within("refusal_backoff", self.refusal_backoff.into(), 0.0, Self::MOST_BACKOFF.into())?;
         if self.layers_in_flight == 0 {
             return Err(ManagerError::Zero { name: "layers_in_flight" });
+        }
+        if self.most_changed_slots == Some(0) {
+            return Err(ManagerError::Zero { name: "most_changed_slots" });
         }
         for (name, timeout) in [
             ("plan_timeout", self.plan_timeout),

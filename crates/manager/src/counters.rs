@@ -96,8 +96,12 @@ counters! {
     layers_refused,
     /// Layers dropped between prepare and commit because their round was given up.
     layers_dropped,
+    /// Layers not moved because their change comes in no parts that are small enough.
+    layers_indivisible,
     /// Layers that all ranks committed.
     layers_committed,
+    /// Parts of layers' changes that all ranks committed before the last one.
+    parts_committed,
     /// Of these, layers whose table stayed: only shares changed, and no weight moved.
     layers_rerouted,
     /// Commits that failed on some rank.

@@ -68,6 +68,16 @@ pub enum Note {
         epoch: Epoch,
         /// The first step with it.
         at_step: Step,
+        /// Parts of the layer's change that are still to come.
+        parts_left: usize,
+    },
+    /// The change of a layer replaces more slots of a rank than one change may, and comes in no smaller
+    /// parts: experts without another replica trade places. The layer stays as it is.
+    LayerIndivisible {
+        /// The layer.
+        layer: LayerId,
+        /// Slots of a rank that one change may replace.
+        most_slots: usize,
     },
     /// A rank refused to prepare a layer; the attempt is over.
     LayerRefused {

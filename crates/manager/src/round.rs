@@ -27,11 +27,22 @@ pub(crate) struct Round {
 #[derive(Debug)]
 pub(crate) struct Move {
     pub(crate) layer: LayerId,
-    /// The new placement; its epoch is given when the change begins.
-    pub(crate) placement: LayerPlacement,
+    /// The placements that lead to the new one, the last of them; never empty. Their epochs are given
+    /// when each change begins.
+    pub(crate) parts: VecDeque<LayerPlacement>,
     /// The load that the plan was made for.
     pub(crate) load: Vec<u64>,
-    gain: f64,
+}
+
+/// A plan, divided.
+#[derive(Debug)]
+pub(crate) struct Divided {
+    /// The layers to move, the one that gains most first.
+    pub(crate) moves: VecDeque<Move>,
+    /// The layers that are better left where they are, with the load of each.
+    pub(crate) unchanged: Vec<(LayerId, Vec<u64>)>,
+    /// The layers whose change is too large for one part and comes in no smaller ones.
+    pub(crate) indivisible: Vec<(LayerId, Vec<u64>)>,
 }
 
 /// The wait for a plan and, in spmd carriage, for every rank's agreement to it.
@@ -215,31 +226,36 @@ fn check_placement(
     }
 }
 
-/// Divides a plan that passed [`check_plan`]: the layers to move, the one that gains most first, and
-/// the layers that are better left where they are, with the load of each.
+/// Divides a plan that passed [`check_plan`]; a change replaces at most `most_slots` slots of a rank.
 pub(crate) fn divide(
     plan: &[PlannedLayer],
     layers: Vec<(LayerId, Vec<u64>)>,
     present: &Placement,
-    min_gain: f64,
-) -> (VecDeque<Move>, Vec<(LayerId, Vec<u64>)>) {
+    topology: &Topology,
+    (min_gain, most_slots): (f64, usize),
+) -> Divided {
     let mut moves = Vec::new();
-    let mut unchanged = Vec::new();
+    let (mut unchanged, mut indivisible) = (Vec::new(), Vec::new());
     for (layer, load) in layers {
         let found = plan.binary_search_by_key(&layer, |planned| planned.layer);
+        let before = present.layer(layer);
         let worthwhile = found.ok().map(|index| &plan[index]).filter(|planned| {
-            let stays = planned.placement == present.layer(layer).with_epoch(Epoch(0));
+            let stays = planned.placement == before.with_epoch(Epoch(0));
             planned.gain() > min_gain && !stays
         });
-        match worthwhile {
-            Some(planned) => {
-                let (placement, gain) = (planned.placement.clone(), planned.gain());
-                moves.push(Move { layer, placement, load, gain });
+        let Some(planned) = worthwhile else {
+            unchanged.push((layer, load));
+            continue;
+        };
+        match before.parts(&planned.placement, topology, most_slots) {
+            Some(parts) => {
+                moves.push((planned.gain(), Move { layer, parts: parts.into(), load }));
             }
-            None => unchanged.push((layer, load)),
+            None => indivisible.push((layer, load)),
         }
     }
-    moves
-        .sort_by(|left, right| right.gain.total_cmp(&left.gain).then(left.layer.cmp(&right.layer)));
-    (moves.into(), unchanged)
+    moves.sort_by(|(left_gain, left), (right_gain, right)| {
+        right_gain.total_cmp(left_gain).then(left.layer.cmp(&right.layer))
+    });
+    Divided { moves: moves.into_iter().map(|(_, next)| next).collect(), unchanged, indivisible }
 }

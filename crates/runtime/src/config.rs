@@ -114,6 +114,11 @@ pub struct ExecutorSection {
     pub commit: CommitMode,
     /// Spare buffers of each rank and layer, for indirect commits.
     pub spare_slots: u32,
+    /// With commits in place: slots of a rank that one change of a layer replaces at most; what needs
+    /// more is done in parts, each switched over by itself. For each layer in flight, staging memory for
+    /// twice as many slots is reserved at the start. 0: so many that all of it is no more than one
+    /// layer's slots, and at least one.
+    pub staged_slots: u32,
 }
 
 /// How a layer is switched over.
@@ -181,7 +186,7 @@ impl Default for ManagerSection {
 
 impl Default for ExecutorSection {
     fn default() -> Self {
-        Self { commit: CommitMode::InPlace, spare_slots: 0 }
+        Self { commit: CommitMode::InPlace, spare_slots: 0, staged_slots: 0 }
     }
 }
 
@@ -350,6 +355,7 @@ impl Config {
         self.policy()?;
         self.manager.check()?;
         within("executor.spare_slots", self.executor.spare_slots, 0, 4_096)?;
+        within("executor.staged_slots", self.executor.staged_slots, 0, 4_096)?;
         if self.executor.commit == CommitMode::Indirect && self.executor.spare_slots == 0 {
             let allowed = "at least 1 with executor.commit = \"indirect\"".to_owned();
             return Err(value("executor.spare_slots", 0, allowed));
@@ -386,6 +392,18 @@ impl Config {
     /// Slots of each rank and layer: an equal share of the experts and the redundant ones.
     pub fn slots_per_rank(&self, experts: u32) -> u32 {
         experts.div_ceil(self.ep_size.max(1)) + self.redundant_experts_num
+    }
+
+    /// Slots of a rank that one change of a layer replaces at most, for ranks of so many slots.
+    pub fn most_changed_slots(&self, slots_of_rank: usize) -> usize {
+        match (self.executor.commit, self.executor.staged_slots as usize) {
+            (CommitMode::Indirect, _) => self.executor.spare_slots as usize,
+            // Twice, since what is overwritten is kept until all ranks have switched over.
+            (CommitMode::InPlace, 0) => {
+                (slots_of_rank / (2 * self.manager.layers_in_flight)).max(1)
+            }
+            (CommitMode::InPlace, staged) => staged,
+        }
     }
 
     /// The topology for a model of `experts` logical experts.

@@ -49,7 +49,8 @@ impl Coordinator {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         config.check()?;
-        let settings = manager_config(config, carriage)?;
+        let mut settings = manager_config(config, carriage)?;
+        settings.most_changed_slots = Some(most_changed_slots(config, topology));
         let mut manager = Manager::new(settings, shape, topology.clone(), placement)?;
         if let Some(path) = &config.manager.profile {
             manager = manager.with_ensemble(&read_profile_of(path, shape)?)?;
@@ -178,6 +179,12 @@ impl Coordinator {
         }
         header
     }
+}
+
+/// What fits the rank with the fewest slots, whose staging memory is the smallest.
+fn most_changed_slots(config: &Config, topology: &Topology) -> usize {
+    let slots = topology.live_ranks().map(|rank| topology.slots_of(rank).len());
+    config.most_changed_slots(slots.min().unwrap_or(1))
 }
 
 fn manager_config(config: &Config, carriage: Carriage) -> Result<ManagerConfig, ConfigError> {

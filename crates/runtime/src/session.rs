@@ -99,6 +99,7 @@ impl PendingSession {
                 CommitMode::Indirect => eplb_executor::CommitMode::Indirect,
             },
             spare_slots: config.executor.spare_slots,
+            staged_slots: config.most_changed_slots(topology.slots_of(rank).len()),
             layers_in_flight: config.manager.layers_in_flight,
         };
         let follower = Follower::new(rank, shape, topology.clone(), placement.clone())?;

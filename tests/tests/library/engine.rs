@@ -32,12 +32,14 @@ pub(crate) struct Engine {
     pub(crate) phase: Phase,
 }
 
+/// Layers are switched over in one part, unless `executor` says otherwise.
 pub(crate) fn config(executor: &str) -> Config {
+    let staged = if executor.contains("staged_slots") { "" } else { "staged_slots = 3\n" };
     let text = format!(
         "enable_eplb = true\nep_size = {RANKS}\neplb_update_interval = 0\n\
          [policy]\nname = \"xllm\"\n\
          [manager]\nwindow_samples = 1\nwindows_kept = 1\nupdate_interval_steps = 4\n\
-         [executor]\n{executor}"
+         [executor]\n{staged}{executor}"
     );
     Config::parse(&text, "test").unwrap()
 }

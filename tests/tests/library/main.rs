@@ -4,6 +4,7 @@
 mod engine;
 mod faults;
 mod misuse;
+mod parts;
 mod planning;
 mod policy_settings;
 mod profiles;

@@ -62,7 +62,7 @@ pub(crate) fn expert_bytes(layer: LayerId, expert: ExpertId, tensor: usize) -> V
 
 pub(crate) fn options(commit: CommitMode) -> ExecutorOptions {
     let spare_slots = if commit == CommitMode::Indirect { 8 } else { 0 };
-    ExecutorOptions { commit, spare_slots, layers_in_flight: 2 }
+    ExecutorOptions { commit, spare_slots, staged_slots: usize::MAX, layers_in_flight: 2 }
 }
 
 impl Cluster {

@@ -4,6 +4,7 @@ use eplb_core::RankId;
 
 use super::Manager;
 use crate::change::Answer;
+use crate::round::Move;
 use crate::{
     LayerPhase, Note, RankReport, Reason, ReportError, RoundAbort, Status, Token, TokenStatus,
 };
@@ -91,14 +92,20 @@ impl Manager {
             LayerPhase::Committing { at_step } => {
                 let change = self.changes.remove(index);
                 let (layer, token, epoch) = (change.layer, change.token, change.to.epoch());
+                let parts_left = change.rest.parts.len();
+                self.note(Note::LayerCommitted { layer, token, epoch, at_step, parts_left });
+                self.layers[layer.index()].committed();
+                if parts_left > 0 {
+                    self.counters.parts_committed += 1;
+                    self.go_on_with(change.rest);
+                    return;
+                }
                 self.counters.layers_committed += 1;
                 self.counters.layers_rerouted += u64::from(change.is_only_rerouting());
-                self.layers[layer.index()].planned_for(change.load);
-                self.layers[layer.index()].committed();
+                self.layers[layer.index()].planned_for(change.rest.load);
                 if let Some(round) = &mut self.round {
                     round.committed += 1;
                 }
-                self.note(Note::LayerCommitted { layer, token, epoch, at_step });
             }
             LayerPhase::Reverting { .. } => {
                 let change = self.changes.remove(index);
@@ -111,6 +118,14 @@ impl Manager {
             | LayerPhase::Queued
             | LayerPhase::Prepared
             | LayerPhase::RevertDue => {}
+        }
+    }
+
+    /// The next part of a layer comes before other layers, unless the round is given up: then the layer
+    /// stays as it is, and is planned anew when its turn comes.
+    fn go_on_with(&mut self, rest: Move) {
+        if let Some(round) = self.round.as_mut().filter(|round| round.abort.is_none()) {
+            round.queue.push_front(rest);
         }
     }
 

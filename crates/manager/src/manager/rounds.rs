@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use eplb_core::{Estimate, LayerId, RankId};
 
 use super::Manager;
-use crate::round::{Agreement, Planning, Round, check_plan, divide};
+use crate::round::{Agreement, Divided, Planning, Round, check_plan, divide};
 use crate::{
     Carriage, Command, Note, PlanDigest, PlanJob, PlannedLayer, Reason, RoundAbort, RoundId,
     Timestamp,
@@ -138,13 +138,21 @@ impl Manager {
         let Some(round) = &mut self.round else { return };
         round.planning = None;
         let layers = std::mem::take(&mut round.layers);
-        let (moves, unchanged) = divide(plan, layers, &self.placement, self.config.min_gain);
+        let most_slots = self.config.most_changed_slots.unwrap_or(usize::MAX);
+        let limits = (self.config.min_gain, most_slots);
+        let divided = divide(plan, layers, &self.placement, &self.topology, limits);
+        let Divided { moves, unchanged, indivisible } = divided;
         let moving: Vec<LayerId> = moves.iter().map(|next| next.layer).collect();
         round.queue = moves;
         let id = round.id;
         self.counters.layers_unchanged += unchanged.len() as u64;
         for (layer, load) in unchanged {
             self.layers[layer.index()].planned_for(load);
+        }
+        for (layer, load) in indivisible {
+            self.counters.layers_indivisible += 1;
+            self.layers[layer.index()].planned_for(load);
+            self.note(Note::LayerIndivisible { layer, most_slots });
         }
         for planned in plan {
             self.counters.count_planned(planned.account.as_ref());

@@ -80,16 +80,16 @@ impl Manager {
         let deadline = self.now.plus(self.config.prepare_timeout);
         let mut in_flight = self.changes.iter().filter(|change| change.is_waited_for()).count();
         while in_flight < self.config.layers_in_flight {
-            let Some(next) = self.round.as_mut().and_then(|round| round.queue.pop_front()) else {
+            let Some(mut next) = self.round.as_mut().and_then(|round| round.queue.pop_front())
+            else {
                 return;
             };
+            let Some(part) = next.parts.pop_front() else { continue };
             let token = self.next_token;
             self.next_token = Token(token.0 + 1);
             let from = self.placement.layer(next.layer).clone();
-            let to = next.placement.with_epoch(self.layers[next.layer.index()].new_epoch());
-            let tables = (from, to);
-            let mut change =
-                Change::new(token, next.layer, tables, next.load, step, &self.topology);
+            let to = part.with_epoch(self.layers[next.layer.index()].new_epoch());
+            let mut change = Change::new(token, (from, to), next, step, &self.topology);
             change.deadline = Some(deadline);
             self.changes.push(change);
             in_flight += 1;

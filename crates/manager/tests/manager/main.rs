@@ -8,6 +8,7 @@ mod lies;
 mod loads;
 mod member;
 mod network;
+mod parts;
 mod phases;
 mod rig;
 mod rounds;

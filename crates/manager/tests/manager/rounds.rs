@@ -88,7 +88,7 @@ fn one_layer_from_plan_to_settled_command_by_command() {
         rig.says(rank, Token(0), Status::Committed { step });
     }
     let (layer, token, epoch) = (LayerId(1), Token(0), Epoch(1));
-    let committed = Note::LayerCommitted { layer, token, epoch, at_step: Step(at) };
+    let committed = Note::LayerCommitted { layer, token, epoch, at_step: Step(at), parts_left: 0 };
     let finished = Note::RoundFinished { round: RoundId(0), committed: 1 };
     assert_eq!(rig.take_notes(), [committed, finished]);
     let header = rig.step(true);

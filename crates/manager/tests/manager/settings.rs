@@ -38,6 +38,10 @@ fn every_setting_is_checked() {
         ),
         (error(|config| config.refusal_backoff = 65), "refusal_backoff is 65, allowed is 0 to 64"),
         (error(|config| config.layers_in_flight = 0), "layers_in_flight is 0, give more than 0"),
+        (
+            error(|config| config.most_changed_slots = Some(0)),
+            "most_changed_slots is 0, give more than 0",
+        ),
         (error(|config| config.plan_timeout = Duration::ZERO), "plan_timeout is 0, "),
         (error(|config| config.agreement_timeout = Duration::ZERO), "agreement_timeout is 0, "),
         (error(|config| config.prepare_timeout = Duration::ZERO), "prepare_timeout is 0, "),
