@@ -32,6 +32,9 @@ pub struct ExecutorOptions {
     pub staged_slots: usize,
     /// Layers that may change at the same time.
     pub layers_in_flight: usize,
+    /// Whether copies are queued only as [`Migrator::grant`] allows, so that what the engine moves
+    /// itself keeps its share of the device.
+    pub is_capped: bool,
 }
 
 /// One rank's executor before it knows the other ranks.
@@ -117,6 +120,7 @@ impl Executor {
         let lanes = self.lanes;
         let migrator =
             Migrator::new(Arc::clone(&weights), mode, spares, self.transfers, lanes.clone());
+        let migrator = if self.options.is_capped { migrator.capped() } else { migrator };
         Ok((migrator, Switcher::new(weights, self.engine, lanes)))
     }
 }

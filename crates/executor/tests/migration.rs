@@ -7,7 +7,7 @@ use cluster::{Cluster, Patience, Rank, expert_bytes, options, random_table};
 use eplb_core::{
     Epoch, LayerId, LayerPlacement, ModelShape, NodeId, RankSpec, SHARE_ONE, SlotId, Topology,
 };
-use eplb_device::PinnedMemory;
+use eplb_device::{PinnedMemory, Wait};
 use eplb_executor::{CommitMode, ExecutorError, ExecutorOptions};
 
 const BOTH: [CommitMode; 2] = [CommitMode::InPlace, CommitMode::Indirect];
@@ -285,5 +285,58 @@ fn a_change_that_is_given_up_makes_room_for_the_next_at_once() {
         cluster.change(LayerId(1), &to).unwrap();
         cluster.verify();
     }
+    cluster.end();
+}
+
+#[test]
+fn a_capped_migrator_queues_no_more_than_it_was_granted() {
+    let shape = ModelShape::new(2, 8, 1).unwrap();
+    let topology = Topology::uniform(4, 3, 2).unwrap();
+    let options = ExecutorOptions { is_capped: true, ..options(CommitMode::InPlace) };
+    let mut cluster = Cluster::new(shape, topology, options);
+    let layer = LayerId(0);
+    let from = cluster.placement.layer(layer).clone();
+    let to = cluster.layer_placement(layer, &random_table(8, 12, 7), 1);
+    for token in [1, 2] {
+        let layer = LayerId(token as u32 - 1);
+        for rank in &mut cluster.ranks {
+            rank.migrator.begin(token, layer, &from, &to).unwrap();
+        }
+    }
+    let copies = |cluster: &Cluster| cluster.faults.count_of("copy");
+    let before = copies(&cluster);
+    for rank in &mut cluster.ranks {
+        assert!(rank.migrator.poll().is_empty());
+    }
+    assert_eq!(copies(&cluster), before, "nothing was granted");
+    // One byte lets one copy go, which is owed for; so each further copy takes as much as it is long.
+    for rank in &mut cluster.ranks {
+        for _ in 0..3 {
+            rank.migrator.grant(1, 1);
+            rank.migrator.poll();
+        }
+    }
+    assert!(copies(&cluster) > before);
+    assert!(copies(&cluster) <= before + cluster.ranks.len() as u64, "one copy a rank");
+    let mut order = Vec::new();
+    let mut patience = Patience::new();
+    while order.len() < 2 * cluster.ranks.len() {
+        for rank in &mut cluster.ranks {
+            rank.migrator.grant(500, 500);
+            for (token, outcome) in rank.migrator.poll() {
+                order.push((rank.rank, token));
+                rank.switcher.accept(outcome.unwrap());
+            }
+        }
+        patience.pause().expect("granted bit by bit, every copy ends");
+    }
+    for rank in &cluster.ranks {
+        let of_rank: Vec<_> = order.iter().filter(|(number, _)| *number == rank.rank).collect();
+        assert_eq!(of_rank.iter().map(|(_, token)| *token).collect::<Vec<_>>(), [1, 2]);
+    }
+    cluster.commit(layer, 1, &to).unwrap();
+    cluster.release(1);
+    cluster.release(2);
+    cluster.verify();
     cluster.end();
 }

@@ -119,6 +119,9 @@ pub struct ExecutorSection {
     /// twice as many slots is reserved at the start. 0: so many that all of it is no more than one
     /// layer's slots, and at least one.
     pub staged_slots: u32,
+    /// Bytes per second that each rank's copies between ranks and into staging memory may take at most, so
+    /// that the engine's own traffic keeps its share; 0 for no cap.
+    pub bandwidth_cap: u64,
 }
 
 /// How a layer is switched over.
@@ -186,7 +189,7 @@ impl Default for ManagerSection {
 
 impl Default for ExecutorSection {
     fn default() -> Self {
-        Self { commit: CommitMode::InPlace, spare_slots: 0, staged_slots: 0 }
+        Self { commit: CommitMode::InPlace, spare_slots: 0, staged_slots: 0, bandwidth_cap: 0 }
     }
 }
 
@@ -263,6 +266,11 @@ impl ConfigError {
         self
     }
 }
+
+/// A cap below a megabyte a second would let prepares run into their deadlines.
+const LEAST_CAP: u64 = 1_000_000;
+/// More than any device moves.
+const MOST_CAP: u64 = 1_000_000_000_000_000;
 
 impl Config {
     /// Reads and checks a configuration file.
@@ -356,6 +364,10 @@ impl Config {
         self.manager.check()?;
         within("executor.spare_slots", self.executor.spare_slots, 0, 4_096)?;
         within("executor.staged_slots", self.executor.staged_slots, 0, 4_096)?;
+        let cap = self.executor.bandwidth_cap;
+        if cap != 0 {
+            within("executor.bandwidth_cap", cap, LEAST_CAP, MOST_CAP)?;
+        }
         if self.executor.commit == CommitMode::Indirect && self.executor.spare_slots == 0 {
             let allowed = "at least 1 with executor.commit = \"indirect\"".to_owned();
             return Err(value("executor.spare_slots", 0, allowed));

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
 use eplb_core::{LayerId, LayerPlacement};
@@ -34,13 +34,18 @@ enum Order {
 }
 
 impl Mover {
-    pub(crate) fn start(migrator: Migrator, name: String) -> std::io::Result<Self> {
+    /// `cap` is in bytes per second.
+    pub(crate) fn start(
+        migrator: Migrator,
+        cap: Option<u64>,
+        name: String,
+    ) -> std::io::Result<Self> {
         // Unbounded, but never longer than the manager has changes in flight.
         let (orders, todo) = unbounded();
         let (done, ends) = unbounded();
         let thread = std::thread::Builder::new()
             .name(name)
-            .spawn(move || Self::work(migrator, &todo, &done))?;
+            .spawn(move || Self::work(migrator, Pace::new(cap), &todo, &done))?;
         Ok(Self { orders: Some(orders), ends, thread: Some(thread), under_way: 0 })
     }
 
@@ -86,8 +91,9 @@ impl Mover {
         self.under_way == 0
     }
 
-    fn work(mut migrator: Migrator, todo: &Receiver<Order>, done: &Sender<Ended>) {
+    fn work(mut migrator: Migrator, mut pace: Pace, todo: &Receiver<Order>, done: &Sender<Ended>) {
         loop {
+            pace.grant(&mut migrator);
             let order = if migrator.is_idle() {
                 todo.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
@@ -125,6 +131,35 @@ impl Mover {
             },
         };
         done.send(failed).is_ok()
+    }
+}
+
+/// How fast a capped migrator may go.
+#[derive(Debug)]
+struct Pace {
+    /// Bytes per second.
+    cap: Option<u64>,
+    last: Instant,
+}
+
+impl Pace {
+    /// What is not used within this time is not used later.
+    const MEMORY: Duration = Duration::from_millis(2);
+
+    fn new(cap: Option<u64>) -> Self {
+        Self { cap, last: Instant::now() }
+    }
+
+    fn grant(&mut self, migrator: &mut Migrator) {
+        let Some(cap) = self.cap else { return };
+        let now = Instant::now();
+        let bytes = |time: Duration| (cap as f64 * time.as_secs_f64()) as u64;
+        let earned = bytes(now.duration_since(self.last));
+        // What is less than a byte is earned next time.
+        if earned > 0 {
+            migrator.grant(earned, bytes(Self::MEMORY).max(1));
+            self.last = now;
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct PendingSession {
     follower: Follower,
     rank: RankId,
     topology: Topology,
+    /// Bytes per second that copies may take.
+    cap: Option<u64>,
 }
 
 /// One rank's session: the engine calls [`Session::begin_step`] before and [`Session::end_step`]
@@ -101,11 +103,13 @@ impl PendingSession {
             spare_slots: config.executor.spare_slots,
             staged_slots: config.most_changed_slots(topology.slots_of(rank).len()),
             layers_in_flight: config.manager.layers_in_flight,
+            is_capped: config.executor.bandwidth_cap > 0,
         };
         let follower = Follower::new(rank, shape, topology.clone(), placement.clone())?;
         let executor =
             Executor::open(rank, shape, topology, options, &device, engine_stream, weights)?;
-        Ok(Self { executor, follower, rank, topology: topology.clone() })
+        let cap = Some(config.executor.bandwidth_cap).filter(|&cap| cap > 0);
+        Ok(Self { executor, follower, rank, topology: topology.clone(), cap })
     }
 
     /// What the other ranks need to know of this one, as bytes that the engine carries to them.
@@ -126,7 +130,7 @@ impl PendingSession {
             }
         }
         let (migrator, switcher) = self.executor.connect(&decoded)?;
-        let mover = Mover::start(migrator, format!("eplb-mover-{}", self.rank.0))?;
+        let mover = Mover::start(migrator, self.cap, format!("eplb-mover-{}", self.rank.0))?;
         let placement = self.follower.placement();
         let routing = placement.layers().map(|layer| layer.routing(&self.topology));
         let routing = routing.map(Arc::new).collect();

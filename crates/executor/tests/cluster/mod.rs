@@ -62,7 +62,13 @@ pub(crate) fn expert_bytes(layer: LayerId, expert: ExpertId, tensor: usize) -> V
 
 pub(crate) fn options(commit: CommitMode) -> ExecutorOptions {
     let spare_slots = if commit == CommitMode::Indirect { 8 } else { 0 };
-    ExecutorOptions { commit, spare_slots, staged_slots: usize::MAX, layers_in_flight: 2 }
+    ExecutorOptions {
+        commit,
+        spare_slots,
+        staged_slots: usize::MAX,
+        layers_in_flight: 2,
+        is_capped: false,
+    }
 }
 
 impl Cluster {
