@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use eplb::CommitMode;
 use eplb::core::Estimator;
+use serde::{Deserialize, Serialize};
 
 use crate::backends::BackendName;
 use crate::estimator::estimator;
@@ -33,6 +34,11 @@ pub(crate) enum Command {
     Simulate(SimulateArguments),
     /// Say which backends can be used here: libraries, versions, devices, and what is missing
     Doctor(DoctorArguments),
+    /// Test a backend's driver, libraries and devices against everything that the library relies on
+    Conformance(ConformanceArguments),
+    /// Be one rank of a case, for `conformance`
+    #[command(name = "conformance-rank", hide = true)]
+    ConformanceRank(ConformanceRankArguments),
     /// Take the time of parts of the library
     Bench {
         #[command(subcommand)]
@@ -44,6 +50,15 @@ pub(crate) enum Command {
 pub(crate) enum BenchCommand {
     /// Time and score policies, side by side, over recorded loads or made-up ones of large models
     Plan(BenchPlanArguments),
+    /// Bandwidth of weight transfers between ranks, beside plain copies on the same device
+    Transfer(BenchTransferArguments),
+    /// Time that switching a layer over takes on the engine's stream, beside plain copies
+    Commit(BenchCommitArguments),
+    /// Host time of a step, and how much a rebalance slows a forward stream down
+    Step(BenchStepArguments),
+    /// Be one rank, for `bench transfer`
+    #[command(name = "transfer-rank", hide = true)]
+    TransferRank(BenchTransferRankArguments),
 }
 
 /// Flags of `eplb run`; those with underscores are xLLM's.
@@ -99,8 +114,9 @@ pub(crate) struct RunArguments {
     pub(crate) html: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum CommitArgument {
     InPlace,
     Indirect,
@@ -269,12 +285,191 @@ pub(crate) struct BenchPlanArguments {
     pub(crate) json: bool,
 }
 
+/// What all benchmarks of devices take.
+#[derive(Debug, Args)]
+pub(crate) struct BenchDeviceArguments {
+    /// What holds the weights
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub(crate) backend: BackendName,
+    /// The one device that all ranks share; all devices in turn unless given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) device: Option<u32>,
+    /// Seconds that any single wait may take
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value_t = 120)]
+    pub(crate) deadline: u64,
+    /// Print one JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `eplb bench transfer`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchTransferArguments {
+    #[command(flatten)]
+    pub(crate) on: BenchDeviceArguments,
+    /// Ranks that send to each other
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 4)]
+    pub(crate) ranks: u32,
+    /// Each rank is a process; the default where a backend's memory can be shared between processes
+    #[arg(long, conflicts_with = "threads")]
+    pub(crate) processes: bool,
+    /// Each rank is a thread with a device handle of its own
+    #[arg(long)]
+    pub(crate) threads: bool,
+    /// Bytes of one expert of one layer; the default is one of DeepSeek-V3 in FP8
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = 44_040_192)]
+    pub(crate) expert_bytes: usize,
+    /// Slots of each rank and layer
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 9)]
+    pub(crate) slots: u32,
+    /// Layers that are moved in one run
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 8)]
+    pub(crate) layers: u32,
+    /// Layers that move at the same time; several numbers, separated by commas, are measured in turn
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        default_value = "1,2"
+    )]
+    pub(crate) in_flight: Vec<usize>,
+    /// How layers would be switched over, which decides where their weights arrive
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = CommitArgument::InPlace)]
+    pub(crate) commit: CommitArgument,
+    /// Measure everything N times, in turn
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 7)]
+    pub(crate) repeat: usize,
+}
+
+/// Flags of the hidden command that is one rank.
+#[derive(Debug, Args)]
+pub(crate) struct BenchTransferRankArguments {
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) backend: BackendName,
+}
+
+/// Flags of `eplb bench commit`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchCommitArguments {
+    #[command(flatten)]
+    pub(crate) on: BenchDeviceArguments,
+    /// Bytes of one expert of one layer; the default is one of DeepSeek-V3 in FP8
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = 44_040_192)]
+    pub(crate) expert_bytes: usize,
+    /// Slots of the rank and layer, all of which change
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 9)]
+    pub(crate) slots: u32,
+    /// Layers that are switched over in one run, one right after the other
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 8)]
+    pub(crate) layers: u32,
+    /// How layers are switched over; in both ways in turn unless given
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) commit: Option<CommitArgument>,
+    /// Measure everything N times, in turn
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 15)]
+    pub(crate) repeat: usize,
+}
+
+/// Flags of `eplb bench step`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchStepArguments {
+    #[command(flatten)]
+    pub(crate) on: BenchDeviceArguments,
+    /// Ranks, all in this process; the first one is measured
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 2)]
+    pub(crate) ranks: u32,
+    /// Bytes of one expert of one layer; all layers, slots and ranks of a device have to fit its memory
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = 4_194_304)]
+    pub(crate) expert_bytes: usize,
+    /// Slots of each rank and layer, one of them redundant
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 9)]
+    pub(crate) slots: u32,
+    /// Layers, all of which a rebalance changes
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 58)]
+    pub(crate) layers: u32,
+    /// Layers that move at the same time
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
+    pub(crate) in_flight: usize,
+    /// Slots of a rank that one change replaces at most, with commits in place; all of them unless given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) staged_slots: Option<u32>,
+    /// Bytes per second that each rank's copies of moving weights may take at most; no cap unless given
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value_t = 0)]
+    pub(crate) bandwidth_cap: u64,
+    /// How layers are switched over
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = CommitArgument::InPlace)]
+    pub(crate) commit: CommitArgument,
+    /// Steps in steady state, without load reports and again with them
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10_000)]
+    pub(crate) steps: u64,
+    /// What the forward stream does
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = ForwardArgument::Copies)]
+    pub(crate) forward: ForwardArgument,
+    /// Microseconds that one step keeps the forward stream busy
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1_000)]
+    pub(crate) piece_us: u64,
+    /// Rebalances beside a forward stream, each followed by as many steps without one
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
+    pub(crate) repeat: usize,
+}
+
+/// What a piece of a made-up forward pass is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ForwardArgument {
+    /// A copy within the device's memory
+    Copies,
+    /// A fill of the device's memory
+    Fills,
+}
+
 /// Flags of `eplb doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Flags of `eplb conformance`.
+#[derive(Debug, Args)]
+pub(crate) struct ConformanceArguments {
+    /// What is tested
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) backend: BackendName,
+    /// The one device to test; all devices unless given
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) device: Option<u32>,
+    /// Ranks that cases of several ranks run with, separated by commas; ranks share devices where they
+    /// can
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        default_value = "1,2,3,4"
+    )]
+    pub(crate) ranks: Vec<u32>,
+    /// Only cases whose name or topic holds this
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Option<String>,
+    /// Known failures (TOML): [[expect]] with case, reason, and optionally device, software and variant
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expectations: Option<PathBuf>,
+    /// Also write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of the hidden command that is one rank.
+#[derive(Debug, Args)]
+pub(crate) struct ConformanceRankArguments {
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) backend: BackendName,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

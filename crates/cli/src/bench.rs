@@ -1,18 +1,27 @@
-//! `eplb bench plan`.
+//! `eplb bench`: `plan`, and what is beside it for devices.
 
+mod commit;
+mod figures;
+mod forward;
+mod ground;
 mod loads;
+mod step;
+mod table;
 mod text;
+mod transfer;
+mod weights;
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use eplb::policy::{Greedy, Policy, by_name};
+use eplb_executor::{CommitMode, ExecutorOptions};
 use eplb_sim::{Bench, BenchScore, Contender, MakeTables, Workers};
 use rayon::ThreadPool;
 use serde::Serialize;
 
-use crate::arguments::{BenchCommand, BenchPlanArguments};
+use crate::arguments::{BenchCommand, BenchPlanArguments, CommitArgument};
 use crate::failure::Failure;
 use crate::progress::StepProgress;
 use loads::BenchLoad;
@@ -48,7 +57,42 @@ struct LoadReport {
 pub(crate) fn bench(command: &BenchCommand, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     match command {
         BenchCommand::Plan(arguments) => plan(arguments, out),
+        BenchCommand::Transfer(arguments) => transfer::transfer(arguments, out),
+        BenchCommand::TransferRank(arguments) => transfer::transfer_rank(arguments, out),
+        BenchCommand::Commit(arguments) => commit::commit(arguments, out),
+        BenchCommand::Step(arguments) => step::step(arguments, out),
     }
+}
+
+/// Prints a report, as one JSON object or as the text of it.
+fn print(
+    report: &impl Serialize,
+    json: bool,
+    text: &str,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Failure> {
+    if json {
+        serde_json::to_writer(&mut *out, report).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{text}")?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How the executors of benchmarks work: any number of slots may change at once, as fast as they can.
+fn executor_options(
+    commit: CommitArgument,
+    slots: usize,
+    layers_in_flight: usize,
+) -> ExecutorOptions {
+    let (commit, spare_slots) = match commit {
+        CommitArgument::InPlace => (CommitMode::InPlace, 0),
+        CommitArgument::Indirect => (CommitMode::Indirect, slots as u32),
+    };
+    let is_capped = false;
+    ExecutorOptions { commit, spare_slots, staged_slots: slots, layers_in_flight, is_capped }
 }
 
 fn plan(arguments: &BenchPlanArguments, out: &mut dyn Write) -> Result<ExitCode, Failure> {
@@ -85,16 +129,8 @@ fn plan(arguments: &BenchPlanArguments, out: &mut dyn Write) -> Result<ExitCode,
         repeat: arguments.repeat,
         loads: reports,
     };
-    if arguments.json {
-        serde_json::to_writer(&mut *out, &report).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-    } else if arguments.growth {
-        write!(out, "{}", text::growth(&report))?;
-    } else {
-        write!(out, "{}", text::tables(&report))?;
-    }
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    let text = if arguments.growth { text::growth(&report) } else { text::tables(&report) };
+    print(&report, arguments.json, &text, out)
 }
 
 /// A policy with the bare function below it, where there is one.

@@ -1,9 +1,10 @@
 //! The command line `eplb`: runs a trace through a small engine with and without balancing, plans
 //! placements from load files, makes profiles, and replays traces through policies,
-//! and says which devices can be used. All printing of the project lives here.
+//! says which devices can be used, and tests backends. All printing of the project lives here.
 //!
 //! Results go to standard output, as text for people or as one JSON object. Errors are one line on
-//! standard error and exit status 2; status 1 says that a run ended and its verification failed.
+//! standard error and exit status 2; status 1 says that a run ended and its verification failed, or
+//! that a case of the conformance suite did.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,7 @@ mod arguments;
 mod backends;
 mod bench;
 mod chart;
+mod conformance;
 mod doctor;
 mod estimator;
 mod failure;
@@ -57,6 +59,8 @@ pub fn main_with(
         Some(Command::Profile(arguments)) => profile::profile(arguments, out),
         Some(Command::Simulate(arguments)) => simulate::simulate(arguments, out),
         Some(Command::Doctor(arguments)) => doctor::doctor(arguments, out),
+        Some(Command::Conformance(arguments)) => conformance::conformance(arguments, out),
+        Some(Command::ConformanceRank(arguments)) => conformance::conformance_rank(arguments, out),
         Some(Command::Bench { command }) => bench::bench(command, out),
         Some(Command::Run(arguments)) => run::run(arguments, out),
         None => run::run(&arguments.run, out),

@@ -1,5 +1,7 @@
 //! Progress on a terminal; nothing where nobody looks.
 
+use std::borrow::Cow;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar for a number of steps, with the name of what is under way.
@@ -19,7 +21,7 @@ impl StepProgress {
         Self { bar }
     }
 
-    pub(crate) fn show(&self, name: &'static str, done: usize) {
+    pub(crate) fn show(&self, name: impl Into<Cow<'static, str>>, done: usize) {
         self.bar.set_message(name);
         self.bar.set_position(done as u64);
     }

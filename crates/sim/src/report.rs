@@ -33,7 +33,7 @@ pub struct RunReport {
     pub balancedness: BalancednessPair,
     /// Rounds of the manager in which weights moved.
     pub rebalances: u64,
-    /// Layers switched over.
+    /// Layers switched over to what was planned for them, in however many parts.
     pub layers_updated: u64,
     /// Slots whose expert came from another rank, over all ranks.
     pub slots_moved: u64,

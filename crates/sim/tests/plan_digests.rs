@@ -69,7 +69,7 @@ const INPUTS: [Input; 50] = [
     ("robust", QWEN3LIKE, (72, 2, 1), Nothing, 0x369117fb3b73c720),
     ("xllm", QWEN3LIKE, (24, 9, 3), Mixed, 0xb73eabcf9d053900),
     ("greedy", QWEN3LIKE, (24, 9, 3), Mixed, 0x86780da3d5771234),
-    ("robust", QWEN3LIKE, (24, 9, 3), Mixed, 0x4d6e5ac5dbee6323),
+    ("robust", QWEN3LIKE, (24, 9, 3), Mixed, 0xded48fafaf1d657d),
     ("greedy", V3LIKE, (144, 2, 18), Chain, 0xe569039c05aa03d1),
     ("robust", V3LIKE, (144, 2, 18), Chain, 0x5b2694e98fdbbdf7),
     ("robust", V3LIKE, (288, 1, 36), Chain, 0xe1d3416cba1459ec),

@@ -14,11 +14,11 @@ use eplb_device::{DeviceError, ErrorKind, Result};
 
 use crate::context::Context;
 use crate::creation::{self, End, Plan, wait_turn};
-use crate::driver::Shared;
 use crate::error::{hccl_error, invalid};
 use crate::hccl;
 use crate::memory::{pointer, stream as handle_of};
 use crate::round::{MOST_BYTES, cuts, of_cut, piece};
+use crate::shared::Shared;
 
 /// How long a call may wait for the others of its device, which may be setting up links (R17): the
 /// library's own limit for that, and some more. A backstop: deadlines are the caller's.
@@ -105,7 +105,7 @@ impl AscendCommunicator {
         queue: impl FnOnce(&Hccl, HcclComm, aclrtStream) -> HcclResult,
     ) -> Result<()> {
         let stop = || self.end.failure();
-        let _turn = wait_turn(operation, &self.shared.turn, Some(LINK_LIMIT), stop)?;
+        let _turn = wait_turn(operation, &self.shared.turns.operation, Some(LINK_LIMIT), stop)?;
         self.shared.queue(operation, stream, |lane, _| {
             let call = self.end.enter(operation, lane)?;
             let _bound = self.context().bind(operation)?;

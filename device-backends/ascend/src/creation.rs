@@ -4,7 +4,7 @@
 //! is made on a thread of its own. Who gives the creation up does not wait for the call: when it comes
 //! back, however late, the thread destroys what it has made.
 
-use std::sync::{Arc, Mutex, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use eplb_ascend_sys::{Hccl, HcclComm, HcclResult};
@@ -12,10 +12,10 @@ use eplb_device::raw::{CommunicatorId, Progress};
 use eplb_device::{DeviceError, ErrorKind, Result};
 
 use crate::context::Context;
-use crate::driver::Shared;
 use crate::error::hccl_error;
-use crate::hccl::{self, Name, Turn};
+use crate::hccl::{self, Name};
 use crate::lock::lock;
+use crate::shared::Shared;
 use crate::stream::Lane;
 
 /// Between two looks whether it is this thread's turn.
@@ -183,7 +183,9 @@ pub(crate) fn begin(shared: &Arc<Shared>, hccl: Hccl, plan: Plan) -> Result<Arc<
     let thread = std::thread::Builder::new().name("eplb-ascend-create".to_owned());
     let work = move || {
         let context = &shared.context;
-        let Ok(turn) = wait_turn("communicator", &shared.turn, None, || created.failure()) else {
+        let Ok(turn) =
+            wait_turn("communicator", &shared.turns.creation, None, || created.failure())
+        else {
             return; // given up before it began, which the end says
         };
         let made = create(context, &hccl, &plan);
@@ -267,10 +269,10 @@ pub(crate) fn destroy(
 /// Waits for the device's turn: until `stop` gives a reason to do so no more, or the limit is over.
 pub(crate) fn wait_turn<'a>(
     operation: &'static str,
-    turn: &'a Turn,
+    turn: &'a Mutex<()>,
     limit: Option<Duration>,
     stop: impl Fn() -> Option<DeviceError>,
-) -> Result<std::sync::MutexGuard<'a, ()>> {
+) -> Result<MutexGuard<'a, ()>> {
     let began = Instant::now();
     loop {
         if let Some(error) = stop() {
@@ -358,7 +360,7 @@ mod tests {
 
     #[test]
     fn waiting_for_a_turn_ends_by_the_limit_and_by_an_abort() {
-        let turn = Turn::default();
+        let turn = Mutex::default();
         let held = lock(&turn);
         let limit = Some(Duration::from_millis(2));
         let late = wait_turn("exchange", &turn, limit, || None).unwrap_err();

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex};
 use eplb_ascend_sys::{
     ACL_EVENT_SYNC, ACL_RT_IPC_MEM_EXPORT_FLAG_DISABLE_PID_VALIDATION,
     ACL_RT_IPC_MEM_IMPORT_FLAG_ENABLE_PEER_ACCESS, ACL_STOP_ON_FAILURE, ACL_STREAM_FAST_LAUNCH,
-    aclError, aclrtEvent, aclrtEventRecordedStatus, aclrtMemAttr, aclrtMemMallocPolicy,
-    aclrtStream, aclrtStreamStatus,
+    aclrtEvent, aclrtMemAttr, aclrtMemMallocPolicy, aclrtStream,
 };
 use eplb_device::raw::{
     Address, AllocationKey, CommunicatorDriver, CommunicatorHandle, CommunicatorId,
@@ -20,28 +19,17 @@ use eplb_device::{DeviceError, ErrorKind, Result};
 use crate::communicator::AscendCommunicator;
 use crate::context::Context;
 use crate::diagnosis;
-use crate::error::{NAME, device_number, invalid, is_of_a_task, need, unsupported, words};
+use crate::error::{NAME, device_number, forget, invalid, need, unsupported, words};
 use crate::event::{Capture, Captures};
-use crate::hccl::{self, Turn};
+use crate::hccl;
 use crate::lock::lock;
 use crate::memory::{self, ALIGNMENT, Batches, pointer, stream as handle_of};
 use crate::peer::{EXPORTS, HANDLE, Handle, IMPORTS, Key, PROCESS};
-use crate::stream::{Entry, Lane, Lanes};
+use crate::shared::Shared;
+use crate::stream::Lanes;
 
 /// The library calls the argument reserved.
 const PRIORITY: u32 = 0;
-/// How long a stream that is done is waited for, to hear of its failures, in milliseconds: one to which
-/// somebody adds work at this moment is not done after all.
-const CONFIRMATION: i32 = 1;
-
-/// What an open device and its communicators share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) context: Context,
-    pub(crate) lanes: Lanes,
-    pub(crate) captures: Captures,
-    pub(crate) turn: Turn,
-}
 
 /// One open device of the backend. Dropping it destroys nothing: what its user has left, queued work
 /// may use.
@@ -57,14 +45,19 @@ pub(crate) struct AscendDevice {
 impl AscendDevice {
     pub(crate) fn new(context: Context) -> Self {
         let runtime = context.runtime();
+        // Some versions may want one; what cannot be told then is not told.
+        let bound = context.bind("open").ok();
         let name = runtime.aclrtGetSocName.map(|ask| {
             // SAFETY: gives null, or a text that stays.
             words(unsafe { ask() })
         });
+        let software = diagnosis::software(context.api());
+        forget(runtime);
+        drop(bound);
         let info = DeviceInfo {
             backend: NAME.to_owned(),
             name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| "Ascend".to_owned()),
-            software: diagnosis::software(context.api()),
+            software,
             ordinal: context.ordinal(),
             alignment: ALIGNMENT,
             peer_memory: runtime.aclrtIpcMemGetExportKey.is_some()
@@ -74,10 +67,10 @@ impl AscendDevice {
             stream_abort: runtime.aclrtStreamAbort.is_some(),
             ranks_share_device: false,
         };
-        let turn = hccl::turn_of(context.ordinal());
+        let turns = hccl::turns_of(context.ordinal());
         let (lanes, captures) = (Lanes::default(), Captures::default());
         Self {
-            shared: Arc::new(Shared { context, lanes, captures, turn }),
+            shared: Arc::new(Shared { context, lanes, captures, turns }),
             info,
             batches: Batches::default(),
             readable: Mutex::default(),
@@ -122,131 +115,6 @@ impl AscendDevice {
             unsafe { close(handle.as_ptr().cast()) }
         })
     }
-}
-
-impl Shared {
-    /// Whether the work that an event captured has ended on the device.
-    pub(crate) fn event_is_over(&self, event: EventHandle) -> Result<bool> {
-        let mut status = aclrtEventRecordedStatus::ACL_EVENT_RECORDED_STATUS_NOT_READY;
-        self.context.call("query_event", |runtime| {
-            // SAFETY: writes one number, which lives. The event is alive: the caller's promise, or it
-            // stands in the table of captures, which is locked.
-            unsafe { (runtime.aclrtQueryEventStatus)(event.0 as aclrtEvent, &raw mut status) }
-        })?;
-        match status {
-            aclrtEventRecordedStatus::ACL_EVENT_RECORDED_STATUS_NOT_READY => Ok(false),
-            aclrtEventRecordedStatus::ACL_EVENT_RECORDED_STATUS_COMPLETE => Ok(true),
-            other => Err(nonsense("query_event", &other)),
-        }
-    }
-
-    /// Where the work of a stream that is alive stands.
-    pub(crate) fn stream_progress(&self, lane: &Lane) -> Result<Progress> {
-        let Some(point) = lane.settled_point() else {
-            return Ok(Progress::Pending);
-        };
-        let stream = handle_of(lane.stream());
-        let mut status = aclrtStreamStatus::ACL_STREAM_STATUS_RESERVED;
-        let asked = self.context.call("query_stream", |runtime| {
-            // SAFETY: writes one number, which lives; the stream is alive, as the caller has promised.
-            unsafe { (runtime.aclrtStreamQuery)(stream, &raw mut status) }
-        });
-        let failure = match asked {
-            Ok(()) => match status {
-                aclrtStreamStatus::ACL_STREAM_STATUS_NOT_READY => return Ok(Progress::Pending),
-                aclrtStreamStatus::ACL_STREAM_STATUS_COMPLETE if lane.is_settled(point) => {
-                    return Ok(lane.stream_ended(point));
-                }
-                aclrtStreamStatus::ACL_STREAM_STATUS_COMPLETE => None,
-                other => return Err(nonsense("query_stream", &other)),
-            },
-            // Nothing runs any more (R26).
-            Err(error) if error.kind() == ErrorKind::Lost => return Ok(Progress::Failed(error)),
-            Err(error) if is_of_a_task(&error) && lane.is_own() => Some(error),
-            Err(error) if is_of_a_task(&error) => {
-                // The engine's stream may go on behind a failed task.
-                return self.hear_failures(lane, point, Some(error));
-            }
-            Err(error) => return Err(error),
-        };
-        match failure {
-            None => self.hear_failures(lane, point, None),
-            Some(error) => {
-                lane.give_up(&error);
-                Ok(lane.stream_ended(point))
-            }
-        }
-    }
-
-    /// Failures of tasks are certain to show only when a stream is waited for. This one is done, so that
-    /// the call returns at once.
-    fn hear_failures(
-        &self,
-        lane: &Lane,
-        point: u64,
-        known: Option<DeviceError>,
-    ) -> Result<Progress> {
-        let heard = self.context.call("query_stream", |runtime| {
-            // SAFETY: the stream is alive, as the caller has promised.
-            unsafe {
-                (runtime.aclrtSynchronizeStreamWithTimeout)(handle_of(lane.stream()), CONFIRMATION)
-            }
-        });
-        let failure = match heard {
-            Ok(()) => known,
-            Err(error) if error.code() == Some(code(SYNC_TIMEOUT)) => return Ok(Progress::Pending),
-            Err(error) if error.kind() == ErrorKind::Lost || is_of_a_task(&error) => Some(error),
-            Err(error) => return Err(error),
-        };
-        if let Some(error) = failure {
-            lane.give_up(&error);
-        }
-        Ok(lane.stream_ended(point))
-    }
-
-    /// Queues a task by `queue` on a stream that may be given more work.
-    pub(crate) fn queue<T>(
-        &self,
-        operation: &'static str,
-        stream: StreamHandle,
-        queue: impl FnOnce(&Arc<Lane>, &Entry) -> Result<T>,
-    ) -> Result<T> {
-        let lane = self.lanes.of(stream);
-        let entry = lane.enter()?;
-        let queued = queue(&lane, &entry);
-        let Some(error) = lane.failure() else {
-            return queued;
-        };
-        // An abort came in between, and this may have got on the stream behind it.
-        if lane.is_own() {
-            self.drop_tasks(operation, stream)?;
-        }
-        Err(error)
-    }
-
-    /// Makes the library give up what is on a stream of ours.
-    pub(crate) fn drop_tasks(&self, operation: &'static str, stream: StreamHandle) -> Result<()> {
-        let abort = need(operation, self.context.runtime().aclrtStreamAbort, "aclrtStreamAbort")?;
-        self.context.call(operation, |_| {
-            // SAFETY: ours and alive: the caller's promise, or it cannot be destroyed meanwhile.
-            unsafe { abort(handle_of(stream)) }
-        })
-    }
-
-    /// Notes what of a stream's work is over, by the events that captured it.
-    pub(crate) fn sweep(&self, lane: &Arc<Lane>) {
-        self.captures.sweep(lane, |event| matches!(self.event_is_over(event), Ok(true)));
-    }
-}
-
-const SYNC_TIMEOUT: aclError = aclError::ACL_ERROR_RT_STREAM_SYNC_TIMEOUT;
-
-fn code(status: aclError) -> eplb_device::VendorCode {
-    eplb_device::VendorCode(status.0.into())
-}
-
-fn nonsense(operation: &'static str, status: &dyn std::fmt::Debug) -> DeviceError {
-    DeviceError::new(ErrorKind::Failed, operation, format!("the library answers {status:?}"))
 }
 
 fn aborted(operation: &'static str) -> DeviceError {

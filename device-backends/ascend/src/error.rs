@@ -86,8 +86,11 @@ pub(crate) fn is_of_a_task(error: &DeviceError) -> bool {
     let Some(VendorCode(code)) = error.code() else {
         return false;
     };
-    let of_a_task = |status: &aclError| i64::from(status.0) == code;
-    TASK_FAILURES.iter().any(of_a_task)
+    let is_among =
+        |statuses: &[aclError]| statuses.iter().any(|status| i64::from(status.0) == code);
+    // Units of the chip report by numbers from here on, of which each version has more.
+    let is_of_hardware = (507_000..508_000).contains(&code);
+    is_among(TASK_FAILURES) || is_of_hardware && !is_among(NOT_OF_TASKS)
 }
 
 const TASK_FAILURES: &[aclError] = &[
@@ -95,15 +98,16 @@ const TASK_FAILURES: &[aclError] = &[
     aclError::ACL_ERROR_RT_DEVICE_TASK_ABORT,
     aclError::ACL_ERROR_RT_STREAM_ABORT,
     aclError::ACL_ERROR_RT_TASK_ABORT_STOP,
-    aclError::ACL_ERROR_RT_AICORE_TIMEOUT,
-    aclError::ACL_ERROR_RT_AICORE_EXCEPTION,
-    aclError::ACL_ERROR_RT_AICPU_TIMEOUT,
-    aclError::ACL_ERROR_RT_AICPU_EXCEPTION,
-    aclError::ACL_ERROR_RT_DEVICE_MEM_ERROR,
-    aclError::ACL_ERROR_RT_HBM_MULTI_BIT_ECC_ERROR,
-    aclError::ACL_ERROR_RT_LINK_ERROR,
-    aclError::ACL_ERROR_RT_SUSPECT_REMOTE_ERROR,
-    aclError::ACL_ERROR_RT_COMM_OP_RETRY_FAIL,
+];
+
+const NOT_OF_TASKS: &[aclError] = &[
+    aclError::ACL_ERROR_RT_INTERNAL_ERROR,
+    aclError::ACL_ERROR_RT_LOST_HEARTBEAT,
+    aclError::ACL_ERROR_RT_IPC_ERROR,
+    aclError::ACL_ERROR_RT_DEV_SETUP_ERROR,
+    aclError::ACL_ERROR_RT_STREAM_SYNC_TIMEOUT,
+    aclError::ACL_ERROR_RT_EVENT_SYNC_TIMEOUT,
+    aclError::ACL_ERROR_RT_DRV_INTERNAL_ERROR,
 ];
 
 fn runtime_kind(status: aclError) -> ErrorKind {
@@ -200,8 +204,10 @@ mod tests {
     fn failures_of_tasks_are_told_from_failures_of_the_question() {
         let error = |code| DeviceError::new(ErrorKind::Failed, "q", "").with_code(VendorCode(code));
         assert!(is_of_a_task(&error(507_015)));
+        assert!(is_of_a_task(&error(507_035)), "one that has no name here");
         assert!(is_of_a_task(&error(107_023)));
         assert!(!is_of_a_task(&error(107_003)));
+        assert!(!is_of_a_task(&error(507_899)));
         assert!(!is_of_a_task(&DeviceError::new(ErrorKind::Failed, "q", "")));
     }
 

@@ -189,14 +189,19 @@ pub(crate) unsafe fn check_rank(
     Ok(())
 }
 
-/// Whose turn it is to call HCCL on a device: calls that create communicators or queue work are made one
-/// after another, over all communicators of the device.
-pub(crate) type Turn = Arc<Mutex<()>>;
+/// Whose turn it is to call HCCL on a device. Calls that queue work are made one after another, over all
+/// communicators of the device, and so are those that create communicators. The former do not wait for
+/// the latter, which HCCL holds until all ranks have come, or for minutes if they do not.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    pub(crate) creation: Mutex<()>,
+    pub(crate) operation: Mutex<()>,
+}
 
-/// One for each device of the process, which may have been opened more than once.
-static TURNS: LazyLock<Mutex<HashMap<u32, Turn>>> = LazyLock::new(Mutex::default);
+/// Those of each device of the process, which may have been opened more than once.
+static TURNS: LazyLock<Mutex<HashMap<u32, Arc<Turns>>>> = LazyLock::new(Mutex::default);
 
-pub(crate) fn turn_of(ordinal: u32) -> Turn {
+pub(crate) fn turns_of(ordinal: u32) -> Arc<Turns> {
     Arc::clone(lock(&TURNS).entry(ordinal).or_default())
 }
 
@@ -243,7 +248,7 @@ mod tests {
 
     #[test]
     fn devices_have_turns_of_their_own() {
-        assert!(Arc::ptr_eq(&turn_of(1000), &turn_of(1000)));
-        assert!(!Arc::ptr_eq(&turn_of(1000), &turn_of(1001)));
+        assert!(Arc::ptr_eq(&turns_of(1000), &turns_of(1000)));
+        assert!(!Arc::ptr_eq(&turns_of(1000), &turns_of(1001)));
     }
 }

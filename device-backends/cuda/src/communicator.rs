@@ -19,7 +19,7 @@ use crate::memory::{pointer, stream as handle_of};
 use crate::nccl;
 use crate::round::{distance, groups, of_group};
 use crate::scratch::Scratch;
-use crate::stream::Lane;
+use crate::stream::{Lane, Launch};
 
 /// How long setting up links may take (R17); an abort from another thread ends it before. A backstop:
 /// deadlines are the caller's.
@@ -29,6 +29,8 @@ const LINK_LIMIT: Duration = Duration::from_secs(120);
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 /// Polls before the first pause: most launches take a few dozen microseconds.
 const EAGER_POLLS: u32 = 200;
+/// So many times the library may refuse to say whether it is done.
+const MOST_UNANSWERED: usize = 100;
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// One rank's end.
@@ -226,22 +228,43 @@ impl CudaCommunicator {
             let queued = queue(nccl, communicator, handle_of(stream));
             // SAFETY: closes the group opened above.
             let ended = unsafe { (nccl.ncclGroupEnd)() };
-            accept(nccl, operation, communicator, queued)?;
-            accept(nccl, operation, communicator, ended)?;
-            Ok(launch)
+            let queued = accept(nccl, operation, communicator, queued);
+            Ok((launch, queued.and_then(|()| accept(nccl, operation, communicator, ended))))
         });
-        let _launch = launched.unwrap_or_else(|| Err(gone()))?;
+        let (launch, queued) = launched.unwrap_or_else(|| Err(gone()))?;
+        // Also after a failure: what the library has taken must not come on the stream later, when nobody
+        // expects it.
+        queued.and(self.settle_launch(operation, launch))
+    }
+
+    /// Waits until the library has put on the stream what it was given, or never will.
+    fn settle_launch(&self, operation: &'static str, launch: Launch) -> Result<()> {
+        let (mut is_known, mut unanswered) = (false, Vec::new());
         let settled = self.settle(operation, LINK_LIMIT, || {
-            self.with(|communicator| self.status(operation, communicator))
-                .unwrap_or_else(|| Err(gone()))
+            let asked = self.with(|communicator| self.status(operation, communicator));
+            match asked.unwrap_or_else(|| Ok(Some(Err(aborted(operation))))) {
+                // Which says nothing of the work.
+                Err(error) if unanswered.len() < MOST_UNANSWERED => {
+                    unanswered.push(error);
+                    Ok(None)
+                }
+                asked => {
+                    is_known = matches!(asked, Ok(Some(_)));
+                    asked
+                }
+            }
         });
-        if let Err(error) = &settled
-            && error.kind() == ErrorKind::TimedOut
-        {
-            // The library must not put the work on the stream after all, when nobody expects it.
-            self.give_up(&aborted(operation))?;
+        if !is_known {
+            let ended = match self.end {
+                End::Own(_) => self.give_up(&aborted(operation)),
+                End::Borrowed(_) => Err(aborted(operation)),
+            };
+            if ended.is_err() {
+                // The work may still come on the stream, which so is not done for good.
+                std::mem::forget(launch);
+            }
         }
-        settled
+        settled.and(unanswered.into_iter().next().map_or(Ok(()), Err))
     }
 
     fn note(&self, lane: &Arc<Lane>) {

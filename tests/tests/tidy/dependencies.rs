@@ -19,7 +19,15 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("eplb-conformance", &["eplb", "eplb-sim"]),
     (
         "eplb-cli",
-        &["eplb", "eplb-ascend", "eplb-conformance", "eplb-cuda", "eplb-host", "eplb-sim"],
+        &[
+            "eplb",
+            "eplb-ascend",
+            "eplb-conformance",
+            "eplb-cuda",
+            "eplb-executor",
+            "eplb-host",
+            "eplb-sim",
+        ],
     ),
     ("eplb-ascend", &["eplb-ascend-sys", "eplb-device"]),
     ("eplb-ascend-sys", &["eplb-loading"]),

@@ -56,7 +56,7 @@ pub struct EngineOutcome {
     pub windows: Vec<WindowFigures>,
     /// Rounds of the manager that moved something.
     pub rebalances: u64,
-    /// Layers switched over.
+    /// Layers switched over to what was planned for them, in however many parts.
     pub layers_updated: u64,
     /// Slots whose expert came from another rank, over all ranks.
     pub slots_moved: u64,
@@ -79,7 +79,7 @@ pub struct WindowFigures {
     pub before: f64,
     /// Mean balancedness of the layers under the placement in force.
     pub after: f64,
-    /// Layers switched over at this window's step.
+    /// Layers switched over at this window's step, also to a part of what was planned.
     pub layers_switched: u32,
 }
 
@@ -270,12 +270,14 @@ impl Master<'_> {
         let mut switched = 0;
         for note in self.coordinator.take_notes() {
             match note {
-                Note::LayerCommitted { .. } => switched += 1,
+                Note::LayerCommitted { parts_left, .. } => {
+                    switched += 1;
+                    outcome.layers_updated += u64::from(parts_left == 0);
+                }
                 Note::RoundPlanned { moving, .. } if !moving.is_empty() => outcome.rebalances += 1,
                 _ => {}
             }
         }
-        outcome.layers_updated += u64::from(switched);
         switched
     }
 

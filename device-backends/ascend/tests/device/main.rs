@@ -1,4 +1,8 @@
-//! Checks on a device: `EPLB_DEVICE_TESTS=1` makes a missing device a failure.
+//! Checks on a device, or on emulated libraries where there is none: these show that the backend keeps
+//! the vendor's rules, and nothing of a real device.
+//!
+//! `EPLB_DEVICE_TESTS=1` makes a missing device a failure; `EPLB_DEVICE_TESTS=emulated` takes the emulated
+//! libraries even where there is a device.
 //!
 //! A program of its own, because some checks need a second process, and because a check that breaks the
 //! device's context would break those after it in the same process: such a one runs in its own.
@@ -12,6 +16,7 @@
 )]
 
 mod communicators;
+mod emulated;
 mod lent;
 mod memory;
 mod peers;
@@ -26,6 +31,12 @@ use eplb_ascend::{AscendBackend, Libraries};
 use eplb_device::{Backend, Device};
 
 type Check = (&'static str, fn());
+
+/// What only a real device shows, and why; not run on emulated libraries.
+const ONLY_REAL: &[(&str, &str)] = &[(
+    "streams::busy_streams_hold_up_few_calls",
+    "it asks which calls a device makes wait, and how long",
+)];
 
 /// Run one after another in this process.
 const CHECKS: &[Check] = &[
@@ -69,6 +80,7 @@ const CHECKS: &[Check] = &[
         communicators::pending_work_fails_by_an_abort,
     ),
     ("communicators::two_devices_exchange", communicators::two_devices_exchange),
+    ("communicators::two_opened_devices_take_turns", communicators::two_opened_devices_take_turns),
     (
         "communicators::a_call_that_waits_for_links_is_aborted",
         communicators::a_call_that_waits_for_links_is_aborted,
@@ -76,29 +88,46 @@ const CHECKS: &[Check] = &[
 ];
 
 /// What a second process does.
-const CHILDREN: &[Check] = &[("pull", peers::pull), ("abort", communicators::abort_pending_work)];
+const CHILDREN: &[Check] = &[
+    ("pull", peers::pull),
+    ("lonely", communicators::abort_a_lonely_creation),
+    ("two ranks", communicators::put_two_ranks_on_one_device),
+    ("abort", communicators::abort_pending_work),
+];
 
 fn main() -> ExitCode {
     if let Ok(child) = std::env::var(support::CHILD) {
         let (_, work) = CHILDREN.iter().find(|(name, _)| *name == child).unwrap();
         work();
+        if emulated::is_wanted() {
+            emulated::expect_violations(&[]);
+        }
         return ExitCode::SUCCESS;
     }
-    let is_required = std::env::var_os("EPLB_DEVICE_TESTS").is_some();
+    if emulated::is_wanted() {
+        emulated::load();
+        println!(
+            "EMULATED: the libraries are emulated; what follows shows nothing of a real device"
+        );
+    }
     if let Err(reason) = describe_device() {
         println!("NO DEVICE: {reason}");
-        if is_required {
-            println!("FAILED: EPLB_DEVICE_TESTS is set, so a device has to be there");
+        if std::env::var_os(emulated::TESTS).is_some() {
+            println!("FAILED: {} is set, so a device has to be there", emulated::TESTS);
             return ExitCode::FAILURE;
         }
-        println!("SKIPPED: {} checks; set EPLB_DEVICE_TESTS=1 to require a device", CHECKS.len());
-        return ExitCode::SUCCESS;
+        return emulated::start_again();
     }
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let mut failed = 0;
-    let mut run = 0;
+    let (mut run, mut failed, mut left_out) = (0, 0, 0);
     for (name, check) in CHECKS {
         if filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        let only_real = ONLY_REAL.iter().find(|(only, _)| only == name);
+        if let Some((_, reason)) = only_real.filter(|_| emulated::is_wanted()) {
+            left_out += 1;
+            println!("{name} ... NOT APPLICABLE to emulated libraries: {reason}");
             continue;
         }
         run += 1;
@@ -108,7 +137,13 @@ fn main() -> ExitCode {
         let verdict = if passed { "ok" } else { "FAILED" };
         println!("{name} ... {verdict} ({} ms)", start.elapsed().as_millis());
     }
-    println!("{run} checks, {failed} failed");
+    if emulated::is_wanted() {
+        let ended_well = filter.is_some() || catch_unwind(emulated::expect_a_clean_end).is_ok();
+        failed += u32::from(!ended_well);
+        println!("{run} checks on EMULATED libraries, {failed} failed, {left_out} not applicable");
+    } else {
+        println!("{run} checks, {failed} failed");
+    }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
