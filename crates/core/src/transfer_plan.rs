@@ -9,6 +9,9 @@ pub enum Source {
     Local(SlotId),
     /// A slot of another rank.
     Remote(SlotId),
+    /// No rank that holds weights has the expert: its last replica died. Only a pool of all experts, where
+    /// there is one, can bring it back.
+    Pool,
 }
 
 /// One slot that gets another expert.
@@ -71,11 +74,14 @@ impl TransferPlan {
             (far, self.sends[sender.index()], *slot)
         };
         let holds = |slot: &SlotId| topology.holds_weights(topology.rank_of(*slot));
-        // A placement that is in use has a replica of every expert on a rank that holds weights.
-        let slot =
-            old.replicas(expert, topology).filter(holds).min_by_key(cost).unwrap_or_default();
-        self.sends[topology.rank_of(slot).index()] += 1;
-        Source::Remote(slot)
+        match old.replicas(expert, topology).filter(holds).min_by_key(cost) {
+            Some(slot) => {
+                self.sends[topology.rank_of(slot).index()] += 1;
+                Source::Remote(slot)
+            }
+            // As after the death of a rank; a placement that is in use has a replica of every expert.
+            None => Source::Pool,
+        }
     }
 
     /// What one rank has to change, in slot order.
@@ -96,7 +102,7 @@ impl TransferPlan {
         let received = self.changes.iter().enumerate();
         received.flat_map(move |(receiver, changes)| {
             changes.iter().filter_map(move |change| match change.source {
-                Source::Local(_) => None,
+                Source::Local(_) | Source::Pool => None,
                 Source::Remote(slot) => {
                     Some((topology.rank_of(slot), RankId::from_index(receiver)))
                 }

@@ -1,23 +1,13 @@
 //! One layer's change on one rank, from its copies to its end.
 
-use eplb_core::{Epoch, LayerId, SlotId, Source, TransferPlan};
+use eplb_core::{Epoch, LayerId, SlotId, TransferPlan};
 use eplb_device::{Memory, MemoryCopy};
 
+use crate::arrival::{Arrival, Supply};
 use crate::manifest::packed_offsets;
 use crate::staging::Lane;
 use crate::weights::Weights;
-use crate::{BufferTable, ExecutorError, Landing};
-
-/// What a change moved on this rank.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChangeFigures {
-    /// Slots of this rank that get another expert.
-    pub changed_slots: u64,
-    /// Of these, slots whose bytes come from another rank.
-    pub received_slots: u64,
-    /// Bytes that come from other ranks.
-    pub received_bytes: u64,
-}
+use crate::{BufferTable, ChangeFigures, ExecutorError, Landing};
 
 /// A change whose weights have all arrived and which the engine can switch to.
 #[derive(Debug)]
@@ -68,7 +58,7 @@ impl PreparedChange {
     ) -> Self {
         let buffers = weights.buffers(layer);
         let slots = plan.changes(weights.rank).iter().map(|change| change.slot).collect();
-        let figures = Self::figures_of(plan, layer, weights);
+        let figures = ChangeFigures::default();
         let new_buffers = buffers.clone();
         let old_buffers = buffers;
         Self { token, layer, epoch, old_buffers, new_buffers, slots, lane: Some(lane), figures }
@@ -85,49 +75,60 @@ impl PreparedChange {
     ) -> Self {
         let old_buffers = weights.buffers(layer);
         let slots = plan.changes(weights.rank).iter().map(|change| change.slot).collect();
-        let figures = Self::figures_of(plan, layer, weights);
+        let figures = ChangeFigures::default();
         Self { token, layer, epoch, old_buffers, new_buffers, slots, lane: None, figures }
     }
 
-    fn figures_of(plan: &TransferPlan, layer: LayerId, weights: &Weights) -> ChangeFigures {
-        let changes = plan.changes(weights.rank);
-        let remote = |change: &&eplb_core::SlotChange| matches!(change.source, Source::Remote(_));
-        let received = changes.iter().filter(remote).count() as u64;
-        ChangeFigures {
-            changed_slots: changes.len() as u64,
-            received_slots: received,
-            received_bytes: received * weights.manifest.expert_bytes(layer) as u64,
-        }
-    }
-
-    /// The copies that bring the new weights, and save what they will overwrite. `landings` tells for
-    /// indirect changes where each slot's bytes go.
-    pub(crate) fn arrival_copies(
+    /// What has to arrive on this rank, in the order of its slots. `landings` tells for indirect
+    /// changes where each slot's bytes go.
+    pub(crate) fn arrivals(
         &self,
         plan: &TransferPlan,
         landings: &[Landing],
         weights: &Weights,
+    ) -> Result<Vec<Arrival>, ExecutorError> {
+        let tensors = weights.tensors(self.layer);
+        let mut arrivals = Vec::new();
+        for (index, change) in plan.changes(weights.rank).iter().enumerate() {
+            let room = |(tensor, offset): (usize, usize)| match (&self.lane, landings.get(index)) {
+                (Some(lane), _) => Some(lane.incoming(index, offset, tensors[tensor].slot_bytes)),
+                (None, Some(Landing::Copied(buffer))) => {
+                    Some(tensors[tensor].buffer(*buffer as usize))
+                }
+                (None, _) => None,
+            };
+            let rooms = packed_offsets(tensors).enumerate().filter_map(room);
+            arrivals.push(Arrival {
+                slot: change.slot,
+                expert: change.expert,
+                from: weights.supply(change.source),
+                tensors: rooms.collect::<Result<_, _>>()?,
+            });
+        }
+        Ok(arrivals)
+    }
+
+    /// The copies that bring `arrivals` from slots of this rank and others, and save what they will
+    /// overwrite.
+    pub(crate) fn arrival_copies(
+        &self,
+        arrivals: &[Arrival],
+        weights: &Weights,
     ) -> Result<Vec<MemoryCopy>, ExecutorError> {
         let tensors = weights.tensors(self.layer);
         let mut copies = Vec::new();
-        for (index, change) in plan.changes(weights.rank).iter().enumerate() {
+        for (index, arrival) in arrivals.iter().enumerate() {
             for (tensor, offset) in packed_offsets(tensors).enumerate() {
-                let (Source::Local(source) | Source::Remote(source)) = change.source;
-                let source = weights.slot(self.layer, tensor, source, &self.old_buffers)?;
-                let bytes = tensors[tensor].slot_bytes;
-                match (&self.lane, landings.get(index)) {
-                    (Some(lane), _) => {
-                        let live =
-                            weights.slot(self.layer, tensor, change.slot, &self.old_buffers)?;
-                        copies
-                            .push(MemoryCopy::new(&lane.incoming(index, offset, bytes)?, &source));
-                        copies.push(MemoryCopy::new(&lane.saved(index, offset, bytes)?, &live));
-                    }
-                    (None, Some(Landing::Copied(buffer))) => {
-                        let spare = tensors[tensor].buffer(*buffer as usize)?;
-                        copies.push(MemoryCopy::new(&spare, &source));
-                    }
-                    (None, _) => {}
+                if let (Supply::Slot(source), Some(room)) =
+                    (arrival.from, arrival.tensors.get(tensor))
+                {
+                    let source = weights.slot(self.layer, tensor, source, &self.old_buffers)?;
+                    copies.push(MemoryCopy::new(room, &source));
+                }
+                if let Some(lane) = &self.lane {
+                    let saved = lane.saved(index, offset, tensors[tensor].slot_bytes)?;
+                    let live = weights.slot(self.layer, tensor, arrival.slot, &self.old_buffers)?;
+                    copies.push(MemoryCopy::new(&saved, &live));
                 }
             }
         }

@@ -4,10 +4,11 @@ use eplb_core::{LayerId, RankId};
 use eplb_device::{Device, Memory, PeerKey, PeerMemory};
 use serde::{Deserialize, Serialize};
 
+use crate::checksums::RankChecksums;
 use crate::{ExecutorError, WeightManifest};
 
 /// The version of the encoded form; ranks of different versions refuse each other.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The weights of one rank as other ranks reach them. The engine carries its bytes to all ranks, by
 /// whatever means it starts them with.
@@ -18,6 +19,8 @@ pub struct Endpoint {
     /// Buffers that every tensor holds: slots and spare ones.
     buffers: usize,
     layers: Vec<Vec<TensorEndpoint>>,
+    /// Where bytes are verified: those of the experts that the rank held at the start.
+    pub(crate) checksums: Option<RankChecksums>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +61,7 @@ impl Endpoint {
                     .collect::<Result<_, ExecutorError>>()
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { version: VERSION, rank, buffers, layers })
+        Ok(Self { version: VERSION, rank, buffers, layers, checksums: None })
     }
 
     /// The rank that made it.

@@ -1,8 +1,10 @@
 //! What can go wrong while weights move.
 
-use eplb_core::{LayerId, RankId};
+use eplb_core::{ExpertId, LayerId, RankId, SlotId};
 use eplb_device::DeviceError;
 use thiserror::Error;
+
+use crate::PoolError;
 
 /// Why the executor refused or failed. Where a change fails, the old epoch's bytes and routing stand,
 /// unless the error says otherwise ([`ExecutorError::Broken`]).
@@ -76,6 +78,80 @@ pub enum ExecutorError {
         needed: &'static str,
         /// The state that it found.
         state: &'static str,
+    },
+    /// The pool of all experts failed.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A slot gets an expert whose bytes are nowhere.
+    #[error(
+        "{layer}, {slot}: {expert} is on no rank that is connected, and there is no pool to load it \
+         from; configure [pool]"
+    )]
+    NoSource {
+        /// The layer.
+        layer: LayerId,
+        /// The slot.
+        slot: SlotId,
+        /// The expert.
+        expert: ExpertId,
+    },
+    /// Bytes are not what the checksum of their expert says.
+    #[error(
+        "{layer}, {slot}: tensor {tensor} of {expert} from {from} has checksum {found:016x}, \
+         expected is {expected:016x}"
+    )]
+    Corrupt {
+        /// The layer.
+        layer: LayerId,
+        /// The slot that got them.
+        slot: SlotId,
+        /// The tensor.
+        tensor: String,
+        /// The expert.
+        expert: ExpertId,
+        /// Where they came from: a rank or the pool.
+        from: String,
+        /// The checksum of the bytes that are there.
+        found: u64,
+        /// The checksum that the expert's bytes have.
+        expected: u64,
+    },
+    /// Replicas of an expert differ, or a replica and the pool.
+    #[error(
+        "{layer}, {expert}: tensor {tensor} has other bytes on {second} than on {first}; load the \
+         same weights everywhere"
+    )]
+    Disagreement {
+        /// The layer.
+        layer: LayerId,
+        /// The expert.
+        expert: ExpertId,
+        /// The tensor.
+        tensor: String,
+        /// Who holds the one.
+        first: String,
+        /// Who holds the other.
+        second: String,
+    },
+    /// An expert came that no endpoint gave checksums of.
+    #[error("{layer}, {expert}: no rank gave its checksums at the start; give all ranks the pool")]
+    NoChecksum {
+        /// The layer.
+        layer: LayerId,
+        /// The expert.
+        expert: ExpertId,
+    },
+    /// After a commit two slots of a rank share a buffer, or a slot has none.
+    #[error("{layer}, {slot}: it is in buffer {buffer} of {buffers}, which another slot has too")]
+    CorruptMap {
+        /// The layer.
+        layer: LayerId,
+        /// The slot.
+        slot: SlotId,
+        /// The buffer that the table names.
+        buffer: usize,
+        /// Buffers of the rank.
+        buffers: usize,
     },
     /// A switch-over failed and going back failed too: the layer's bytes on this rank are unknown.
     #[error("{layer} is broken on this rank: {failure}; going back failed as well: {rollback}")]

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use eplb_core::{ModelShape, RankId, Topology};
 use eplb_device::{Device, Stream, StreamPriority};
 
+use crate::checksums::Checksums;
+use crate::inspector::Inspector;
+use crate::pool::Loader;
 use crate::staging::Lanes;
 use crate::weights::Weights;
 use crate::{Endpoint, ExecutorError, Migrator, Switcher, WeightManifest};
@@ -40,14 +43,24 @@ pub struct ExecutorOptions {
 /// One rank's executor before it knows the other ranks.
 #[derive(Debug)]
 pub struct Executor {
-    rank: RankId,
-    topology: Topology,
+    pub(crate) rank: RankId,
+    pub(crate) shape: ModelShape,
+    pub(crate) topology: Topology,
     options: ExecutorOptions,
-    manifest: WeightManifest,
-    transfers: Stream,
+    pub(crate) manifest: WeightManifest,
+    pub(crate) transfers: Stream,
     engine: Stream,
     lanes: Lanes,
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) loader: Option<Loader>,
+    pub(crate) verification: Option<Verification>,
+}
+
+/// What bytes are verified with, where they are.
+#[derive(Debug)]
+pub(crate) struct Verification {
+    pub(crate) inspector: Inspector,
+    pub(crate) checksums: Checksums,
 }
 
 impl Executor {
@@ -88,7 +101,19 @@ impl Executor {
         };
         let endpoint = Endpoint::new(rank, slots + spares, &manifest, device)?;
         let topology = topology.clone();
-        Ok(Self { rank, topology, options, manifest, transfers, engine, lanes, endpoint })
+        Ok(Self {
+            rank,
+            shape,
+            topology,
+            options,
+            manifest,
+            transfers,
+            engine,
+            lanes,
+            endpoint,
+            loader: None,
+            verification: None,
+        })
     }
 
     /// What the other ranks need to know of this one.
@@ -96,11 +121,16 @@ impl Executor {
         &self.endpoint
     }
 
-    /// Connects to all live ranks; `endpoints` holds one of each, in any order.
+    /// Connects to all live ranks; `endpoints` holds one of each, in any order. With a pool the
+    /// endpoints of ranks may be missing that this rank can't reach: what only they hold comes from the pool.
     ///
     /// # Errors
-    /// A live rank's endpoint is missing, registered other weights, or can't be imported.
-    pub fn connect(self, endpoints: &[Endpoint]) -> Result<(Migrator, Switcher), ExecutorError> {
+    /// A live rank's endpoint is missing, registered other weights, or can't be imported; with
+    /// checksums, ranks that hold different bytes of an expert.
+    pub fn connect(
+        mut self,
+        endpoints: &[Endpoint],
+    ) -> Result<(Migrator, Switcher), ExecutorError> {
         let mut peers = Vec::with_capacity(self.topology.ranks());
         for rank in self.topology.rank_ids() {
             if rank == self.rank || !self.topology.is_alive(rank) {
@@ -108,10 +138,15 @@ impl Executor {
                 continue;
             }
             let endpoint = endpoints.iter().find(|endpoint| endpoint.rank() == rank);
+            if endpoint.is_none() && self.loader.is_some() {
+                peers.push(None);
+                continue;
+            }
             let endpoint = endpoint.ok_or_else(|| ExecutorError::Endpoint {
                 rank,
                 reason: "it is missing; every live rank's is needed".to_owned(),
             })?;
+            self.compare_checksums(endpoint)?;
             peers.push(Some(endpoint.import(&self.manifest, self.transfers.device())?));
         }
         let spares = vec![self.options.spare_slots; self.topology.ranks()];
@@ -120,6 +155,7 @@ impl Executor {
         let lanes = self.lanes;
         let migrator =
             Migrator::new(Arc::clone(&weights), mode, spares, self.transfers, lanes.clone());
+        let migrator = migrator.supplied(self.loader, self.verification);
         let migrator = if self.options.is_capped { migrator.capped() } else { migrator };
         Ok((migrator, Switcher::new(weights, self.engine, lanes)))
     }

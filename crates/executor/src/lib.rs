@@ -11,6 +11,10 @@
 //! A [`PreparedChange`] is handed from one to the other by value. Nothing here waits: progress is
 //! polled, and deadlines are the manager's.
 //!
+//! Besides other ranks, bytes come from an [`ExpertPool`], where the engine has one: ranks may start from
+//! it, and an expert whose last replica died comes back from it. With [`Verify`] bytes are
+//! compared with checksums.
+//!
 //! Weights are opaque bytes described by a [`WeightManifest`]; which copies a change takes is decided
 //! by the [`eplb_core::TransferPlan`], the same on all ranks.
 //!
@@ -18,22 +22,38 @@
 
 #![forbid(unsafe_code)]
 
+mod arrival;
 mod buffers;
 mod change;
+mod checksums;
 mod endpoint;
 mod error;
 mod executor;
+mod inspector;
+mod load;
 mod manifest;
 mod migrator;
+mod pool;
+mod registration;
 mod staging;
 mod switcher;
 mod weights;
 
+pub use arrival::ChangeFigures;
 pub use buffers::{BufferTable, Landing, TooFewSpares};
-pub use change::{ChangeFigures, PreparedChange};
+pub use change::PreparedChange;
+pub use checksums::Verify;
 pub use endpoint::Endpoint;
 pub use error::ExecutorError;
 pub use executor::{CommitMode, Executor, ExecutorOptions};
+pub use load::{
+    CollectedLoad, Collector, CounterForm, CounterLife, CounterWidth, LoadCounters, LoadError,
+    LoadFigures, Padding,
+};
 pub use manifest::{SlotTensor, WeightManifest};
 pub use migrator::Migrator;
+pub use pool::{
+    ExpertLayout, ExpertPool, PinnedPool, PoolError, SafetensorsPool, SharedMemoryPool,
+    TensorBytes, TensorTemplate,
+};
 pub use switcher::{Switched, Switcher};

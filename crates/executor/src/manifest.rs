@@ -3,7 +3,7 @@
 use eplb_core::LayerId;
 use eplb_device::Memory;
 
-use crate::ExecutorError;
+use crate::{ExecutorError, ExpertLayout, TensorBytes};
 
 /// Packed tensors start at multiples of this, the coarsest alignment that a device asks of copies.
 const PACKING: usize = 64;
@@ -53,6 +53,19 @@ impl WeightManifest {
     /// Bytes of one expert of a layer, all tensors together.
     pub fn expert_bytes(&self, layer: LayerId) -> usize {
         self.tensors(layer).iter().map(|tensor| tensor.slot_bytes).sum()
+    }
+
+    /// What all experts of the model are, of which each layer has `experts`: what a pool must hold.
+    pub fn layout(&self, experts: usize) -> ExpertLayout {
+        let tensor = |tensor: &SlotTensor| TensorBytes {
+            name: tensor.name.clone(),
+            bytes: tensor.slot_bytes,
+        };
+        let layers = self.layers.iter();
+        ExpertLayout::new(
+            experts,
+            layers.map(|tensors| tensors.iter().map(tensor).collect()).collect(),
+        )
     }
 
     /// Bytes that one expert of any layer takes when its tensors are packed one after the other.

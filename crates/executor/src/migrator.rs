@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use eplb_core::{LayerId, LayerPlacement, TransferPlan};
+use eplb_core::{LayerId, LayerPlacement, SlotId, TransferPlan};
 use eplb_device::{Event, MemoryCopy, Stream};
 
-use crate::executor::CommitMode;
+use crate::arrival::{Arrival, Supply};
+use crate::executor::{CommitMode, Verification};
+use crate::inspector::Inspection;
+use crate::pool::Loader;
 use crate::staging::Lanes;
 use crate::weights::Weights;
-use crate::{ExecutorError, PreparedChange, TooFewSpares};
+use crate::{ExecutorError, Landing, PreparedChange, TooFewSpares};
 
 /// Brings the weights of new placements to this rank, on a stream of its own. Belongs to one thread.
 ///
@@ -17,6 +20,9 @@ use crate::{ExecutorError, PreparedChange, TooFewSpares};
 ///
 /// A capped migrator queues copies only as [`Migrator::grant`] allows; what has been granted is used by
 /// [`Migrator::begin`] and [`Migrator::poll`].
+///
+/// What comes from a pool is read by the calls of this type, one expert a call at most; what is verified
+/// is hashed by them, likewise.
 #[derive(Debug)]
 pub struct Migrator {
     weights: Arc<Weights>,
@@ -27,8 +33,11 @@ pub struct Migrator {
     /// Bytes that may be queued; below zero after a copy that was larger than what was left. `None`
     /// without a cap.
     allowance: Option<i64>,
+    loader: Option<Loader>,
+    verification: Option<Verification>,
     /// In the order in which they began.
     running: Vec<Running>,
+    checks: Vec<Check>,
 }
 
 #[derive(Debug)]
@@ -36,10 +45,21 @@ struct Running {
     change: PreparedChange,
     /// Copies that are not queued yet, the next one last.
     pending: Vec<MemoryCopy>,
+    /// What comes from the pool and is not queued yet, the next one last.
+    loads: Vec<Arrival>,
     /// Whether the stream waits for what may still read the memory that the copies write.
     is_ordered: bool,
     /// Recorded behind the last copy.
     arrived: Option<Event>,
+    /// What has to be compared with checksums once it has arrived.
+    inspection: Option<Inspection>,
+}
+
+/// A layer whose live slots are compared with the checksums of its experts.
+#[derive(Debug)]
+struct Check {
+    token: u64,
+    inspection: Inspection,
 }
 
 impl Migrator {
@@ -50,7 +70,27 @@ impl Migrator {
         stream: Stream,
         lanes: Lanes,
     ) -> Self {
-        Self { weights, mode, spares, stream, lanes, allowance: None, running: Vec::new() }
+        Self {
+            weights,
+            mode,
+            spares,
+            stream,
+            lanes,
+            allowance: None,
+            loader: None,
+            verification: None,
+            running: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// The same migrator with what loads from a pool and what verifies.
+    pub(crate) fn supplied(
+        self,
+        loader: Option<Loader>,
+        verification: Option<Verification>,
+    ) -> Self {
+        Self { loader, verification, ..self }
     }
 
     /// The same migrator, which queues nothing before it is granted bytes.
@@ -71,8 +111,8 @@ impl Migrator {
     /// [`Migrator::poll`].
     ///
     /// # Errors
-    /// The device refused a call, or memory was reserved for fewer changes at a time. Nothing of the
-    /// change is left then.
+    /// The device refused a call, memory was reserved for fewer changes at a time, or an expert is on no
+    /// rank that is connected and there is no pool. Nothing of the change is left then.
     pub fn begin(
         &mut self,
         token: u64,
@@ -103,15 +143,13 @@ impl Migrator {
                 (change, landings.swap_remove(self.weights.rank.index()))
             }
         };
-        let copies = match change.arrival_copies(&plan, &landings, &self.weights) {
-            Ok(copies) => copies,
-            Err(error) => {
-                self.give_up(change);
+        let mut running = match self.arrange(change, &plan, &landings) {
+            Ok(running) => running,
+            Err((change, error)) => {
+                self.give_up(*change);
                 return Err(error);
             }
         };
-        let pending = copies.into_iter().rev().collect();
-        let mut running = Running { change, pending, is_ordered: false, arrived: None };
         // Those that began before come first.
         let is_next = self.running.iter().all(|running| running.arrived.is_some());
         let queued = if is_next { self.queue(&mut running) } else { Ok(()) };
@@ -127,7 +165,38 @@ impl Migrator {
         }
     }
 
-    /// Queues what is allowed of a change's copies.
+    /// Finds where everything comes from.
+    fn arrange(
+        &self,
+        mut change: PreparedChange,
+        plan: &TransferPlan,
+        landings: &[Landing],
+    ) -> Result<Running, (Box<PreparedChange>, ExecutorError)> {
+        let weights = &self.weights;
+        let arrivals = match change.arrivals(plan, landings, weights) {
+            Ok(arrivals) => arrivals,
+            Err(error) => return Err((Box::new(change), error)),
+        };
+        let layer = change.layer;
+        let from_pool = |arrival: &&Arrival| arrival.from == Supply::Pool;
+        let loads: Vec<_> = arrivals.iter().rev().filter(from_pool).cloned().collect();
+        if let (Some(load), None) = (loads.last(), &self.loader) {
+            let Arrival { slot, expert, .. } = *load;
+            return Err((Box::new(change), ExecutorError::NoSource { layer, slot, expert }));
+        }
+        let bytes = weights.manifest.expert_bytes(layer) as u64;
+        for arrival in &arrivals {
+            change.figures.count(arrival.from, bytes, weights.rank, &weights.topology);
+        }
+        let pending = match change.arrival_copies(&arrivals, weights) {
+            Ok(copies) => copies.into_iter().rev().collect(),
+            Err(error) => return Err((Box::new(change), error)),
+        };
+        let inspection = self.verification.is_some().then(|| Inspection::new(layer, arrivals));
+        Ok(Running { change, pending, loads, is_ordered: false, arrived: None, inspection })
+    }
+
+    /// Queues what is allowed of a change's copies, and at most one expert of the pool.
     fn queue(&mut self, running: &mut Running) -> Result<(), ExecutorError> {
         if !running.is_ordered {
             if let Some(switched) = self.weights.last_switch(running.change.layer) {
@@ -141,11 +210,47 @@ impl Migrator {
             self.stream.copy(&copies)?;
         }
         if running.pending.is_empty() {
+            self.load_one(running)?;
+        }
+        if running.pending.is_empty() && running.loads.is_empty() {
             let arrived = self.stream.device().event()?;
             self.stream.record(&arrived)?;
             running.arrived = Some(arrived);
         }
         Ok(())
+    }
+
+    fn load_one(&mut self, running: &mut Running) -> Result<(), ExecutorError> {
+        let Some((load, loader)) = running.loads.last().zip(self.loader.as_mut()) else {
+            return Ok(());
+        };
+        if self.allowance.is_some_and(|allowance| allowance <= 0) {
+            return Ok(());
+        }
+        let layer = running.change.layer;
+        let tensors = self.weights.tensors(layer);
+        let is_verified = self.verification.is_some();
+        let loaded = loader.load(layer, load.expert, tensors, &load.tensors, is_verified)?;
+        let Some(loaded) = loaded else { return Ok(()) };
+        if let Some(verification) = &mut self.verification {
+            match verification.checksums.of(layer, load.expert) {
+                Some(known) => self.weights.compare(layer, load, &loaded.checksums, known)?,
+                None => {
+                    let (expert, found) = (load.expert, loaded.checksums);
+                    verification.checksums.take(layer, expert, None, found, tensors)?;
+                }
+            }
+        }
+        self.stream.copy(&loaded.uploads)?;
+        self.spend(loaded.uploads.iter().map(MemoryCopy::bytes).sum());
+        running.loads.pop();
+        Ok(())
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        if let Some(allowance) = &mut self.allowance {
+            *allowance = allowance.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
     }
 
     /// A copy goes whole as long as anything is left of the allowance, which may owe for it then.
@@ -169,16 +274,7 @@ impl Migrator {
         let mut is_blocked = false;
         for mut running in std::mem::take(&mut self.running) {
             let token = running.change.token;
-            let queued = if running.arrived.is_some() || is_blocked {
-                Ok(())
-            } else {
-                self.queue(&mut running)
-            };
-            let is_complete = queued.and_then(|()| match &running.arrived {
-                Some(arrived) => Ok(arrived.is_complete()?),
-                None => Ok(false),
-            });
-            match is_complete {
+            match self.advance(&mut running, is_blocked) {
                 Ok(false) => {
                     is_blocked |= running.arrived.is_none();
                     self.running.push(running);
@@ -193,12 +289,125 @@ impl Migrator {
         ended
     }
 
+    /// Whether all of a change has arrived, and is what it should be where that is verified.
+    fn advance(&mut self, running: &mut Running, is_blocked: bool) -> Result<bool, ExecutorError> {
+        if running.arrived.is_none() && !is_blocked {
+            self.queue(running)?;
+        }
+        match &running.arrived {
+            Some(arrived) if arrived.is_complete()? => {}
+            _ => return Ok(false),
+        }
+        let Some(inspection) = &mut running.inspection else { return Ok(true) };
+        if self.inspect(inspection)? {
+            running.change.figures.verified_slots += 1;
+        }
+        Ok(inspection.is_over())
+    }
+
+    /// Goes on with an inspection: downloads what there is room for, and hashes one slot. Whether one
+    /// was hashed; it was right then.
+    fn inspect(&mut self, inspection: &mut Inspection) -> Result<bool, ExecutorError> {
+        let Some(mut verification) = self.verification.take() else { return Ok(false) };
+        let hashed = self.inspect_with(&mut verification, inspection);
+        self.verification = Some(verification);
+        hashed
+    }
+
+    fn inspect_with(
+        &mut self,
+        Verification { inspector, checksums }: &mut Verification,
+        inspection: &mut Inspection,
+    ) -> Result<bool, ExecutorError> {
+        let weights = Arc::clone(&self.weights);
+        let layer = inspection.layer;
+        let tensors = weights.tensors(layer);
+        while let Some(bytes) = inspection.next_bytes() {
+            let is_allowed = self.allowance.is_none_or(|allowance| allowance > 0);
+            if !is_allowed || !inspector.queue(inspection, tensors, &self.stream)? {
+                break;
+            }
+            self.spend(bytes);
+        }
+        let Some((slot, found)) = inspector.poll(inspection, tensors)? else { return Ok(false) };
+        let expert = slot.expert;
+        if checksums.of(layer, expert).is_none() {
+            // Its last replica died before this rank could learn of it, and another rank has brought it
+            // back since.
+            let Some(loader) = &mut self.loader else {
+                return Err(ExecutorError::NoChecksum { layer, expert });
+            };
+            let of_pool = loader.checksums(layer, expert, tensors)?;
+            checksums.take(layer, expert, None, of_pool, tensors)?;
+        }
+        if let Some(known) = checksums.of(layer, expert) {
+            weights.compare(layer, &slot, &found, known)?;
+        }
+        Ok(true)
+    }
+
+    /// Starts to compare all live slots of this rank in `layer` with the checksums of the experts that
+    /// `placement` puts there, and that each has a buffer of its own. For a layer whose commit of
+    /// `token` has ended and which does not change meanwhile; the end comes out of
+    /// [`Migrator::poll_checks`].
+    ///
+    /// # Errors
+    /// Two slots in one buffer; an executor that verifies nothing; a call that the device refused.
+    pub fn begin_check(
+        &mut self,
+        token: u64,
+        layer: LayerId,
+        placement: &LayerPlacement,
+    ) -> Result<(), ExecutorError> {
+        if self.verification.is_none() {
+            let (operation, needed, state) = ("a check", "with checksums", "without checksums");
+            return Err(ExecutorError::WrongState { token, operation, needed, state });
+        }
+        let weights = &self.weights;
+        let buffers = weights.buffers(layer);
+        weights.check_map(layer, &buffers, self.spares[weights.rank.index()])?;
+        let slots = weights.topology.slots_of(weights.rank).map(SlotId::from_index);
+        let slots = slots.map(|slot| {
+            let tensors = 0..weights.tensors(layer).len();
+            let tensors = tensors.map(|tensor| weights.slot(layer, tensor, slot, &buffers));
+            let expert = placement.expert_at(slot);
+            let tensors = tensors.collect::<Result<_, _>>()?;
+            Ok(Arrival { slot, expert, from: Supply::Slot(slot), tensors })
+        });
+        let slots = slots.collect::<Result<_, ExecutorError>>()?;
+        if let Some(switched) = weights.last_switch(layer) {
+            self.stream.wait_for(&switched)?;
+        }
+        self.checks.push(Check { token, inspection: Inspection::new(layer, slots) });
+        Ok(())
+    }
+
+    /// The checks that have ended since the last call: all was right, or what was not.
+    pub fn poll_checks(&mut self) -> Vec<(u64, Result<(), ExecutorError>)> {
+        let mut ended = Vec::new();
+        for mut check in std::mem::take(&mut self.checks) {
+            match self.inspect(&mut check.inspection) {
+                Ok(_) if !check.inspection.is_over() => self.checks.push(check),
+                Ok(_) => ended.push((check.token, Ok(()))),
+                Err(error) => ended.push((check.token, Err(error))),
+            }
+        }
+        ended
+    }
+
+    /// Gives up a check. Returns whether there was one.
+    pub fn abort_check(&mut self, token: u64) -> bool {
+        let before = self.checks.len();
+        self.checks.retain(|check| check.token != token);
+        self.checks.len() < before
+    }
+
     /// Gives up a change that is still running. Copies that are queued end by themselves; what they write
     /// is used by nobody. Returns whether there was one.
     pub fn abort(&mut self, token: u64) -> bool {
         match self.running.iter().position(|running| running.change.token == token) {
             Some(index) => {
-                let running = self.running.swap_remove(index);
+                let running = self.running.remove(index);
                 self.give_up(running.change);
                 true
             }
@@ -208,7 +417,7 @@ impl Migrator {
 
     /// Whether no copy of ours is under way.
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.checks.is_empty()
     }
 
     /// Gives back what a change that came to nothing held, at once, though copies into its lane may

@@ -43,7 +43,12 @@ struct Held {
 #[derive(Clone, Debug)]
 enum State {
     Prepared,
-    Committing(Arc<Event>),
+    /// `is_fresh` until the poll after the switch, which is of the same step: nothing that was just
+    /// queued has ended, and asking costs host time on the step path.
+    Committing {
+        done: Arc<Event>,
+        is_fresh: bool,
+    },
     Committed,
     /// Going back, after a failed commit or because the manager said so.
     Reverting {
@@ -63,7 +68,7 @@ impl State {
     fn name(&self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
-            Self::Committing(_) => "committing",
+            Self::Committing { .. } => "committing",
             Self::Committed => "committed",
             Self::Reverting { .. } => "going back",
             Self::Reverted { .. } => "reverted",
@@ -101,7 +106,7 @@ impl Switcher {
             Ok(done) => {
                 let table = change.new_buffers.clone();
                 self.weights.switch(change.layer, table, Arc::clone(&done));
-                held.state = State::Committing(done);
+                held.state = State::Committing { done, is_fresh: true };
                 Ok(())
             }
             Err(failure) => match Self::restore(&self.weights, &self.stream, change) {
@@ -126,7 +131,7 @@ impl Switcher {
     pub fn revert(&mut self, token: u64) -> Result<(), ExecutorError> {
         let held = Self::find(&mut self.changes, token, "revert", "committed")?;
         held.state = match &held.state {
-            State::Committing(_) | State::Committed | State::Broken => {
+            State::Committing { .. } | State::Committed | State::Broken => {
                 let done = Self::restore(&self.weights, &self.stream, &held.change)?;
                 State::Reverting { done, tell: true }
             }
@@ -163,7 +168,7 @@ impl Switcher {
     pub fn release(&mut self, token: u64) {
         let Some(held) = self.changes.get_mut(&token) else { return };
         match &held.state {
-            State::Committing(done) | State::Reverting { done, .. } => {
+            State::Committing { done, .. } | State::Reverting { done, .. } => {
                 held.state = State::Ending(Arc::clone(done));
             }
             State::Prepared | State::Committed | State::Reverted { .. } => {
@@ -180,8 +185,13 @@ impl Switcher {
         let mut news = Vec::new();
         let mut ended = Vec::new();
         for (&token, held) in &mut self.changes {
-            let (State::Committing(done) | State::Reverting { done, .. } | State::Ending(done)) =
-                &held.state
+            if let State::Committing { is_fresh: is_fresh @ true, .. } = &mut held.state {
+                *is_fresh = false;
+                continue;
+            }
+            let (State::Committing { done, .. }
+            | State::Reverting { done, .. }
+            | State::Ending(done)) = &held.state
             else {
                 if let State::Reverted { tell: tell @ true } = &mut held.state {
                     *tell = false;
@@ -191,7 +201,7 @@ impl Switcher {
             };
             match (done.is_complete(), &held.state) {
                 (Ok(false), _) => {}
-                (Ok(true), State::Committing(_)) => {
+                (Ok(true), State::Committing { .. }) => {
                     held.state = State::Committed;
                     news.push(Switched::Committed(token));
                 }
@@ -226,7 +236,10 @@ impl Switcher {
     /// Whether copies of a switch are under way on the engine's stream.
     pub fn is_switching(&self) -> bool {
         let moving = |held: &Held| {
-            matches!(held.state, State::Committing(_) | State::Reverting { .. } | State::Ending(_))
+            matches!(
+                held.state,
+                State::Committing { .. } | State::Reverting { .. } | State::Ending(_)
+            )
         };
         self.changes.values().any(moving)
     }

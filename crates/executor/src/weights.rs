@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use eplb_core::{LayerId, RankId, SlotId, Topology};
+use eplb_core::{LayerId, RankId, SlotId, Source, Topology};
 use eplb_device::{Event, Memory};
 
+use crate::arrival::{Arrival, Supply};
 use crate::endpoint::PeerWeights;
 use crate::{BufferTable, ExecutorError, SlotTensor, WeightManifest};
 
@@ -14,7 +15,7 @@ pub(crate) struct Weights {
     pub(crate) rank: RankId,
     pub(crate) topology: Topology,
     pub(crate) manifest: WeightManifest,
-    /// For each rank its weights; `None` for this rank and for dead ones.
+    /// For each rank its weights; `None` for this rank, for dead ones and for those not connected.
     pub(crate) peers: Vec<Option<PeerWeights>>,
     /// For each layer which buffers hold its slots. The locks are held to clone or to replace a
     /// table, never over a device call.
@@ -59,6 +60,62 @@ impl Weights {
 
     fn lock(&self, layer: LayerId) -> std::sync::MutexGuard<'_, LayerBuffers> {
         self.layers[layer.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where this rank takes a changed slot's bytes from: the pool, where the rank that holds them is
+    /// not connected.
+    pub(crate) fn supply(&self, source: Source) -> Supply {
+        let is_reached = |slot: SlotId| {
+            let rank = self.topology.rank_of(slot);
+            rank == self.rank || self.peers[rank.index()].is_some()
+        };
+        match source {
+            Source::Local(slot) | Source::Remote(slot) if is_reached(slot) => Supply::Slot(slot),
+            _ => Supply::Pool,
+        }
+    }
+
+    /// Whether the bytes of a slot, which have the checksums `found`, are those of its expert.
+    pub(crate) fn compare(
+        &self,
+        layer: LayerId,
+        slot: &Arrival,
+        found: &[u64],
+        expected: &[u64],
+    ) -> Result<(), ExecutorError> {
+        let mut both = self.tensors(layer).iter().zip(found.iter().zip(expected));
+        match both.find(|(_, (found, expected))| found != expected) {
+            None => Ok(()),
+            Some((tensor, (&found, &expected))) => Err(ExecutorError::Corrupt {
+                layer,
+                slot: slot.slot,
+                tensor: tensor.name.clone(),
+                expert: slot.expert,
+                from: slot.from.name(&self.topology),
+                found,
+                expected,
+            }),
+        }
+    }
+
+    /// Whether each slot of this rank has a buffer of its own, of those there are.
+    pub(crate) fn check_map(
+        &self,
+        layer: LayerId,
+        table: &BufferTable,
+        spares: u32,
+    ) -> Result<(), ExecutorError> {
+        let slots = self.topology.slots_of(self.rank);
+        let buffers = slots.len() + spares as usize;
+        let mut taken = vec![false; buffers];
+        for slot in slots.map(SlotId::from_index) {
+            let buffer = table.buffer_of(slot);
+            match taken.get_mut(buffer) {
+                Some(taken @ false) => *taken = true,
+                _ => return Err(ExecutorError::CorruptMap { layer, slot, buffer, buffers }),
+            }
+        }
+        Ok(())
     }
 
     /// One tensor of a slot of any rank, under `buffers`.

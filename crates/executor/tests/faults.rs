@@ -4,17 +4,32 @@
 mod cluster;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use cluster::{Cluster, options, random_table};
-use eplb_core::{LayerId, ModelShape, Topology};
+use cluster::{Cluster, EXPERTS, LAYERS, Start, options, random_table, sharded};
+use eplb_core::{LayerId, ModelShape, RankId, Topology};
 use eplb_device::{ErrorKind, Event, Fault};
-use eplb_executor::{CommitMode, ExecutorError};
+use eplb_executor::{CommitMode, ExecutorError, Verify};
+
+/// How weights move.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    commit: CommitMode,
+    /// Whether some come from a pool, and all are verified.
+    is_supplied: bool,
+}
 
 /// Two layers of six experts on three ranks of three slots.
-fn cluster(commit: CommitMode) -> Cluster {
-    let shape = ModelShape::new(2, 6, 1).unwrap();
+fn cluster(Way { commit, is_supplied }: Way) -> Cluster {
+    let shape = ModelShape::new(LAYERS, EXPERTS, 1).unwrap();
     let topology = Topology::uniform(3, 3, 1).unwrap();
-    Cluster::new(shape, topology, options(commit))
+    let mut start = Start::new(shape, topology, options(commit));
+    if is_supplied {
+        start.pool = Some(Arc::new(sharded().unwrap()));
+        start.verify = Verify::Arrivals;
+        start.unconnected = vec![(RankId(0), RankId(1)), (RankId(2), RankId(0))];
+    }
+    Cluster::start(start).unwrap()
 }
 
 /// Takes all events that the devices keep for reuse: how many those are depends on timing, and while
@@ -41,8 +56,8 @@ fn rebalance(cluster: &mut Cluster, seed: u64, epoch: u64) -> Vec<ExecutorError>
 }
 
 /// The names of the device calls that a rebalance makes.
-fn calls_of_a_rebalance(commit: CommitMode) -> BTreeSet<&'static str> {
-    let mut cluster = cluster(commit);
+fn calls_of_a_rebalance(way: Way) -> BTreeSet<&'static str> {
+    let mut cluster = cluster(way);
     let taken = take_spare_events(&cluster);
     let made = cluster.faults.calls().len();
     assert!(rebalance(&mut cluster, 41, 1).is_empty());
@@ -54,15 +69,15 @@ fn calls_of_a_rebalance(commit: CommitMode) -> BTreeSet<&'static str> {
 
 /// Fails the nth call of each name, for every n up to the last one. Calls are counted by name, since
 /// how often is polled differs from run to run.
-fn fail_every_call(commit: CommitMode) {
-    let calls = calls_of_a_rebalance(commit);
+fn fail_every_call(way: Way) {
+    let calls = calls_of_a_rebalance(way);
     for call in ["copy", "create_event", "record_event", "query_event"] {
         assert!(calls.contains(call), "{call} is not among {calls:?}");
     }
     for call in calls {
         let mut named = 0;
         for nth in 1.. {
-            let mut cluster = cluster(commit);
+            let mut cluster = cluster(way);
             let taken = take_spare_events(&cluster);
             let fault = cluster.faults.count_of(call) + nth;
             cluster.faults.inject(Fault::error_of(call, fault, ErrorKind::Failed));
@@ -93,10 +108,20 @@ fn fail_every_call(commit: CommitMode) {
 
 #[test]
 fn in_place_every_call_may_fail_once() {
-    fail_every_call(CommitMode::InPlace);
+    fail_every_call(Way { commit: CommitMode::InPlace, is_supplied: false });
 }
 
 #[test]
 fn indirect_every_call_may_fail_once() {
-    fail_every_call(CommitMode::Indirect);
+    fail_every_call(Way { commit: CommitMode::Indirect, is_supplied: false });
+}
+
+#[test]
+fn in_place_with_pool_and_checksums_every_call_may_fail_once() {
+    fail_every_call(Way { commit: CommitMode::InPlace, is_supplied: true });
+}
+
+#[test]
+fn indirect_with_pool_and_checksums_every_call_may_fail_once() {
+    fail_every_call(Way { commit: CommitMode::Indirect, is_supplied: true });
 }

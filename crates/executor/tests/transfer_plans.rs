@@ -61,6 +61,7 @@ proptest! {
                         prop_assert_eq!(is_near, near, "the same node comes first");
                         sends[topology.rank_of(source).index()] += 1;
                     }
+                    Source::Pool => prop_assert!(false, "every expert is on a live rank"),
                 }
             }
         }

@@ -29,7 +29,8 @@ pub enum PlannedPhases {
 
 impl Phase {
     /// The phase of two loads together.
-    pub(crate) fn with(self, other: Self) -> Self {
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
         if self == other { self } else { Self::Mixed }
     }
 }

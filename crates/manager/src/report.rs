@@ -15,8 +15,10 @@ pub struct RankReport {
     pub step: Step,
     /// The rank's clock. In spmd carriage the lowest live rank's is everybody's time.
     pub clock: Timestamp,
-    /// Tokens counted since its last load report, if it has any to give.
-    pub load: Option<LoadReport>,
+    /// Tokens counted since its last load report, if it has any to give: each part of other steps, in
+    /// the order of their steps. What a device counts arrives a few steps late, so that there may be
+    /// several parts, and each is credited to its own steps.
+    pub loads: Vec<LoadReport>,
     /// The present status of every change the rank knows of, in token order.
     pub statuses: Vec<TokenStatus>,
     /// The digest of the rank's plan, in spmd carriage, until all ranks' are compared.

@@ -8,7 +8,7 @@ use eplb_manager::PlannedPhases;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::PolicySection;
+use crate::{PolicySection, PoolSection};
 
 /// The whole configuration, as read from TOML; [`Config::check`] says whether its values fit.
 ///
@@ -40,6 +40,8 @@ pub struct Config {
     pub manager: ManagerSection,
     /// How weights are moved.
     pub executor: ExecutorSection,
+    /// Where all experts are kept on the host.
+    pub pool: PoolSection,
     /// The devices, left unread here, where no vendor is known; `eplb run` opens what it names.
     pub backend: toml::Table,
     /// Settings of the program that embeds the library, left unread here; `eplb run` keeps its own in
@@ -122,6 +124,21 @@ pub struct ExecutorSection {
     /// Bytes per second that each rank's copies between ranks and into staging memory may take at most, so
     /// that the engine's own traffic keeps its share; 0 for no cap.
     pub bandwidth_cap: u64,
+    /// How far bytes are compared with the checksums of their experts. The same on all ranks.
+    pub verify: VerifyMode,
+}
+
+/// How far bytes are compared with the checksums of their experts, which ranks compute at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyMode {
+    /// Not at all.
+    #[default]
+    Off,
+    /// What a change brings, before the change counts as prepared.
+    Arrivals,
+    /// As well, all slots of a layer after each switch-over, before it counts as committed.
+    Canary,
 }
 
 /// How a layer is switched over.
@@ -149,6 +166,7 @@ impl Default for Config {
             policy: PolicySection::default(),
             manager: ManagerSection::default(),
             executor: ExecutorSection::default(),
+            pool: PoolSection::default(),
             backend: toml::Table::new(),
             run: toml::Table::new(),
         }
@@ -189,7 +207,13 @@ impl Default for ManagerSection {
 
 impl Default for ExecutorSection {
     fn default() -> Self {
-        Self { commit: CommitMode::InPlace, spare_slots: 0, staged_slots: 0, bandwidth_cap: 0 }
+        Self {
+            commit: CommitMode::InPlace,
+            spare_slots: 0,
+            staged_slots: 0,
+            bandwidth_cap: 0,
+            verify: VerifyMode::Off,
+        }
     }
 }
 
@@ -372,7 +396,7 @@ impl Config {
             let allowed = "at least 1 with executor.commit = \"indirect\"".to_owned();
             return Err(value("executor.spare_slots", 0, allowed));
         }
-        Ok(())
+        self.pool.check()
     }
 
     /// The policy that is configured.
@@ -483,6 +507,8 @@ fn readable(message: &str) -> String {
         ("expected struct PolicySection", "allowed: a section [policy]"),
         ("expected struct ManagerSection", "allowed: a section [manager]"),
         ("expected struct ExecutorSection", "allowed: a section [executor]"),
+        ("expected struct PoolSection", "allowed: a section [pool]"),
+        ("expected a sequence", "allowed: a list in brackets"),
         ("expected a map", "allowed: a section"),
         ("` as i128, expected any valid TOML value", "`, allowed: at most 9223372036854775807"),
         ("` as i128", "`"),

@@ -95,7 +95,7 @@ impl Coordinator {
         let mut report =
             RankReport::decode(bytes).map_err(|source| Error::Report { sender, source })?;
         if !self.enabled {
-            report.load = None;
+            report.loads.clear();
         }
         self.handle(Event::Report { sender, report });
         self.pump();

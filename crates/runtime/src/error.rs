@@ -3,7 +3,7 @@
 use eplb_core::formats::FormatError;
 use eplb_core::{LayerId, PlacementError, RankId, ShapeError, Step, TopologyError};
 use eplb_device::DeviceError;
-use eplb_executor::ExecutorError;
+use eplb_executor::{ExecutorError, LoadError};
 use eplb_manager::{FollowerError, ManagerError, WireError};
 use eplb_policy::PolicyError;
 use thiserror::Error;
@@ -75,6 +75,18 @@ pub enum Error {
     /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Load counters.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Load can't be collected without counters.
+    #[error("no load counters were lent; give them to the session before it is connected")]
+    NoCounters,
+    /// Load is collected of a step that this rank does not run.
+    #[error("{step} has no forward pass on this rank: its begin failed, or none has begun")]
+    NotRunning {
+        /// The last step that was to begin.
+        step: Step,
+    },
     /// A thread can't be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),

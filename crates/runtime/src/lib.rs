@@ -21,28 +21,40 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod collection;
 mod config;
 mod coordinator;
+mod device_routing;
 mod error;
 mod mover;
 mod planner;
 mod policy_section;
+mod pool_section;
 mod profile;
 mod session;
+mod supply;
 
 pub use clock::{Clock, ManualClock, Patience, SystemClock};
 pub use config::{
     ClusterSection, CommitMode, Config, ConfigError, ExecutorSection, ManagerSection, ModelSection,
+    VerifyMode,
 };
 pub use coordinator::Coordinator;
+pub use device_routing::RoutingLayout;
 pub use error::Error;
 pub use policy_section::{ObjectiveName, PolicySection};
+pub use pool_section::{PoolKind, PoolSection};
 pub use profile::{ProfileError, initial_placement, placement_for, read_profile, read_profile_of};
 pub use session::{Figures, Lent, PendingSession, Session};
+pub use supply::{Held, Supply};
 
 pub use eplb_core as core;
 pub use eplb_device as device;
-pub use eplb_executor::{ChangeFigures, SlotTensor, WeightManifest};
+pub use eplb_executor::{
+    ChangeFigures, CounterForm, CounterLife, CounterWidth, ExpertLayout, ExpertPool, LoadCounters,
+    LoadError, LoadFigures, Padding, PinnedPool, PoolError, SafetensorsPool, SharedMemoryPool,
+    SlotTensor, TensorBytes, TensorTemplate, WeightManifest,
+};
 pub use eplb_manager::{
     Carriage, CountForm, Counters, LoadReport, Note, Phase, PlanDigest, PlannedPhases, Timestamp,
 };

@@ -25,11 +25,20 @@ pub(crate) struct Mover {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) token: u64,
-    pub(crate) outcome: Result<PreparedChange, String>,
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The weights of a change are here, or what failed.
+    Moved(Result<Box<PreparedChange>, String>),
+    /// The slots of a layer hold what they should, or what is wrong.
+    Checked(Result<(), String>),
 }
 
 enum Order {
     Begin { token: u64, layer: LayerId, from: LayerPlacement, to: LayerPlacement },
+    Check { token: u64, layer: LayerId, placement: LayerPlacement },
     Abort { token: u64 },
 }
 
@@ -63,7 +72,15 @@ impl Mover {
         sent
     }
 
-    /// Gives up a change that may still be moving. If it is, it ends as failed.
+    /// Takes on to compare a layer's slots with `placement`. Returns false as [`Mover::begin`] does.
+    pub(crate) fn check(&mut self, token: u64, layer: LayerId, placement: LayerPlacement) -> bool {
+        let order = Order::Check { token, layer, placement };
+        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok());
+        self.under_way += usize::from(sent);
+        sent
+    }
+
+    /// Gives up a change that may still be moving, or its check. If it is, it ends as failed.
     pub(crate) fn abort(&mut self, token: u64) {
         if let Some(orders) = &self.orders {
             // A mover that has ended has nothing left to give up.
@@ -108,13 +125,28 @@ impl Mover {
             if !matches!(step, Ok(true)) {
                 return;
             }
-            for (token, outcome) in migrator.poll() {
-                let outcome = outcome.map_err(|error| error.to_string());
-                if done.send(Ended { token, outcome }).is_err() {
+            // Reading a pool and hashing are done in here, a little each time.
+            let polled = catch_unwind(AssertUnwindSafe(|| Self::poll_all(&mut migrator)));
+            let Ok(ended) = polled else { return };
+            for ended in ended {
+                if done.send(ended).is_err() {
                     return;
                 }
             }
         }
+    }
+
+    fn poll_all(migrator: &mut Migrator) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for (token, moved) in migrator.poll() {
+            let outcome = Outcome::Moved(moved.map(Box::new).map_err(|error| error.to_string()));
+            ended.push(Ended { token, outcome });
+        }
+        for (token, checked) in migrator.poll_checks() {
+            let outcome = Outcome::Checked(checked.map_err(|error| error.to_string()));
+            ended.push(Ended { token, outcome });
+        }
+        ended
     }
 
     fn follow(migrator: &mut Migrator, order: Order, done: &Sender<Ended>) -> bool {
@@ -122,13 +154,27 @@ impl Mover {
             Order::Begin { token, layer, from, to } => {
                 match migrator.begin(token, layer, &from, &to) {
                     Ok(()) => return true,
-                    Err(error) => Ended { token, outcome: Err(error.to_string()) },
+                    Err(error) => Ended { token, outcome: Outcome::Moved(Err(error.to_string())) },
                 }
             }
-            Order::Abort { token } => match migrator.abort(token) {
-                false => return true,
-                true => Ended { token, outcome: Err("given up".to_owned()) },
-            },
+            Order::Check { token, layer, placement } => {
+                match migrator.begin_check(token, layer, &placement) {
+                    Ok(()) => return true,
+                    Err(error) => {
+                        Ended { token, outcome: Outcome::Checked(Err(error.to_string())) }
+                    }
+                }
+            }
+            Order::Abort { token } => {
+                let given_up = "given up".to_owned();
+                if migrator.abort(token) {
+                    Ended { token, outcome: Outcome::Moved(Err(given_up)) }
+                } else if migrator.abort_check(token) {
+                    Ended { token, outcome: Outcome::Checked(Err(given_up)) }
+                } else {
+                    return true;
+                }
+            }
         };
         done.send(failed).is_ok()
     }
@@ -164,7 +210,8 @@ impl Pace {
 }
 
 impl Drop for Mover {
-    /// The thread only issues and polls, so it ends at once; copies under way end by themselves.
+    /// The thread only issues and polls, and reads one expert of a pool at most, so it ends at once;
+    /// copies under way end by themselves.
     fn drop(&mut self) {
         self.orders = None;
         if let Some(thread) = self.thread.take() {

@@ -1,48 +1,34 @@
 //! The acting side: one rank's part in the protocol, and its weights.
 
+mod canary;
+mod pending;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eplb_core::{Epoch, ModelShape};
-use eplb_core::{LayerId, Placement, RankId, RoutingTable, SlotId, Step, Topology};
-use eplb_device::{Device, Memory, Stream, Wait};
-use eplb_executor::{
-    ChangeFigures, Endpoint, Executor, ExecutorError, ExecutorOptions, Switched, Switcher,
-    WeightManifest,
+use eplb_core::{
+    Epoch, LayerId, LayerPlacement, Placement, RankId, RoutingTable, SlotId, Step, Topology,
 };
-use eplb_manager::{Action, Follower, LoadReport, PlanDigest, StepHeader, Token};
+use eplb_device::{DeviceError, Memory, Stream, Wait};
+use eplb_executor::{ChangeFigures, ExecutorError, LoadFigures, Switched, Switcher};
+use eplb_manager::{Action, Follower, LoadReport, Phase, PlanDigest, StepHeader, Token};
 
-use crate::config::CommitMode;
-use crate::mover::{Ended, Mover};
-use crate::{Clock, Config, Error, Patience};
-
-/// What the engine lends to a session.
-#[derive(Debug)]
-pub struct Lent {
-    /// The device that holds the weights.
-    pub device: Device,
-    /// The stream that forward passes run on; layers are switched between them.
-    pub engine_stream: Stream,
-    /// The weights: every tensor of every layer, slot after slot.
-    pub weights: WeightManifest,
-}
-
-/// A session before it knows the other ranks.
-#[derive(Debug)]
-pub struct PendingSession {
-    executor: Executor,
-    follower: Follower,
-    rank: RankId,
-    topology: Topology,
-    /// Bytes per second that copies may take.
-    cap: Option<u64>,
-}
+use crate::collection::Collection;
+use crate::device_routing::{DeviceRouting, RoutingLayout};
+use crate::mover::{Ended, Mover, Outcome};
+use crate::{Clock, Error, Patience};
+pub use pending::{Lent, PendingSession};
 
 /// One rank's session: the engine calls [`Session::begin_step`] before and [`Session::end_step`]
 /// after each forward pass, on the thread that queues it.
 ///
 /// Weights move on a thread and a stream of their own. Between steps nothing is waited for.
+///
+/// A step in which no layer changes makes no call of the device without load counters. With them
+/// ([`PendingSession::with_counters`]) it queues one copy and two event records, with
+/// [`eplb_executor::CounterLife::Cleared`] one fill and one record more, and queries events; it
+/// allocates nothing of the device.
 #[derive(Debug)]
 pub struct Session {
     rank: RankId,
@@ -52,13 +38,21 @@ pub struct Session {
     switcher: Switcher,
     clock: Arc<dyn Clock>,
     routing: Vec<Arc<RoutingTable>>,
+    device_routing: Option<DeviceRouting>,
+    collection: Option<Collection>,
+    /// Memory of the loads of a report.
+    loads: Vec<LoadReport>,
     step: Step,
+    /// Whether the step that has begun may be run on this rank.
+    runs: bool,
+    /// Whether all slots of a layer are checked after a switch-over.
+    is_canary: bool,
     /// The changes that have been begun and are not over, by token.
     open: BTreeMap<u64, OpenChange>,
     figures: Figures,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct OpenChange {
     layer: LayerId,
     figures: ChangeFigures,
@@ -66,6 +60,10 @@ struct OpenChange {
     over: bool,
     /// Its switch-over failed, and the old weights are not back yet.
     to_restore: bool,
+    /// What its slots must hold, until they are checked for it.
+    to_check: Option<LayerPlacement>,
+    /// They are being checked.
+    is_checked: bool,
 }
 
 /// What a session has done since it began.
@@ -77,76 +75,12 @@ pub struct Figures {
     pub layers_undone: u64,
     /// What the committed layers moved on this rank.
     pub moved: ChangeFigures,
-}
-
-impl PendingSession {
-    /// Registers the weights of `rank`, which hold `placement`, and reserves all memory that moving
-    /// them will need.
-    ///
-    /// # Errors
-    /// Weights that don't fit the model or the slots; a device that refuses a call.
-    pub fn open(
-        config: &Config,
-        rank: RankId,
-        shape: ModelShape,
-        topology: &Topology,
-        placement: &Placement,
-        lent: Lent,
-    ) -> Result<Self, Error> {
-        config.check()?;
-        let Lent { device, engine_stream, weights } = lent;
-        let options = ExecutorOptions {
-            commit: match config.executor.commit {
-                CommitMode::InPlace => eplb_executor::CommitMode::InPlace,
-                CommitMode::Indirect => eplb_executor::CommitMode::Indirect,
-            },
-            spare_slots: config.executor.spare_slots,
-            staged_slots: config.most_changed_slots(topology.slots_of(rank).len()),
-            layers_in_flight: config.manager.layers_in_flight,
-            is_capped: config.executor.bandwidth_cap > 0,
-        };
-        let follower = Follower::new(rank, shape, topology.clone(), placement.clone())?;
-        let executor =
-            Executor::open(rank, shape, topology, options, &device, engine_stream, weights)?;
-        let cap = Some(config.executor.bandwidth_cap).filter(|&cap| cap > 0);
-        Ok(Self { executor, follower, rank, topology: topology.clone(), cap })
-    }
-
-    /// What the other ranks need to know of this one, as bytes that the engine carries to them.
-    pub fn endpoint(&self) -> Vec<u8> {
-        self.executor.endpoint().encode()
-    }
-
-    /// Connects to the other ranks: `endpoints[rank]` holds that rank's bytes, this rank's own and
-    /// those of dead ranks are not looked at. `clock` is read for reports.
-    ///
-    /// # Errors
-    /// Another rank's endpoint is missing, damaged, or registered other weights.
-    pub fn connect(self, endpoints: &[Vec<u8>], clock: Arc<dyn Clock>) -> Result<Session, Error> {
-        let mut decoded = Vec::new();
-        for rank in self.topology.live_ranks().filter(|&rank| rank != self.rank) {
-            if let Some(bytes) = endpoints.get(rank.index()) {
-                decoded.push(Endpoint::decode(rank, bytes)?);
-            }
-        }
-        let (migrator, switcher) = self.executor.connect(&decoded)?;
-        let mover = Mover::start(migrator, self.cap, format!("eplb-mover-{}", self.rank.0))?;
-        let placement = self.follower.placement();
-        let routing = placement.layers().map(|layer| layer.routing(&self.topology));
-        let routing = routing.map(Arc::new).collect();
-        Ok(Session {
-            rank: self.rank,
-            topology: self.topology,
-            follower: self.follower,
-            mover,
-            switcher,
-            clock,
-            routing,
-            step: Step(0),
-            open: BTreeMap::new(),
-            figures: Figures::default(),
-        })
-    }
+    /// What was loaded from the pool when the session was opened.
+    pub filled: ChangeFigures,
+    /// What became of the readings of load counters.
+    pub load: LoadFigures,
+    /// Loads that the engine gave though it lent counters; they were left out.
+    pub loads_ignored: u64,
 }
 
 impl Session {
@@ -158,6 +92,7 @@ impl Session {
     /// switch failed. The old epoch stands in each case. The engine goes on with the next step, and
     /// still sends this rank's report.
     pub fn begin_step(&mut self, header: &[u8]) -> Result<(), Error> {
+        self.runs = false;
         let header = StepHeader::decode(header).map_err(Error::Header)?;
         self.take_news();
         self.restore()?;
@@ -169,7 +104,24 @@ impl Session {
                 failure.get_or_insert(error);
             }
         }
+        self.runs = failure.is_none();
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Reads the load counters, if the step that has begun is one whose counters are read; `phase` is
+    /// what the step does. To be called once for each forward pass, when it has been queued; nothing is
+    /// waited for, and what the device has counted is in a report some steps later.
+    ///
+    /// # Errors
+    /// No counters were lent, the step must not be run or was collected already: nothing is done. Or a
+    /// call of the device failed: load of this step is lost, and nothing else; the step may go on.
+    pub fn collect(&mut self, phase: Phase) -> Result<(), Error> {
+        let collection = self.collection.as_mut().ok_or(Error::NoCounters)?;
+        if !self.runs {
+            return Err(Error::NotRunning { step: self.step });
+        }
+        let stream = self.switcher.stream();
+        Ok(collection.collect(stream, self.step, phase, &mut self.loads)?)
     }
 
     /// The routing table of a layer for the step that has begun: the replicas of each expert, and the
@@ -177,6 +129,20 @@ impl Session {
     /// epoch rises, and all slots keep their bytes.
     pub fn routing(&self, layer: LayerId) -> &Arc<RoutingTable> {
         &self.routing[layer.index()]
+    }
+
+    /// The routing table of a layer in device memory, laid out as [`RoutingLayout`] says, if
+    /// [`PendingSession::with_device_routing`] asked for it. Its address stays for the session's life,
+    /// as captured graphs need it, and what is queued on the engine's stream finds the table of the
+    /// step that has begun: it changes on that stream, behind a switch's copies of weights. Kernels of
+    /// other streams have to be ordered with it by the engine.
+    pub fn device_routing(&self, layer: LayerId) -> Option<&Memory> {
+        self.device_routing.as_ref().map(|tables| tables.memory(layer))
+    }
+
+    /// Where the parts of such a table lie.
+    pub fn device_routing_layout(&self) -> Option<RoutingLayout> {
+        self.device_routing.as_ref().map(DeviceRouting::layout)
     }
 
     /// The memory of each tensor of one of this rank's slots, in the order of registration, as the
@@ -201,12 +167,39 @@ impl Session {
 
     /// Ends a step: the report for the coordinator, as bytes to carry. `load` holds what this rank
     /// counted, if it counted, and the phase of the step where the engine keeps prefill and decode apart
-    /// ([`LoadReport::in_phase`]); `plan` the digest of the rank's own coordinator, in spmd.
+    /// ([`LoadReport::in_phase`]); with load counters it is left out, since they say it
+    /// ([`Session::collect`]). `plan` is the digest of the rank's own coordinator, in spmd.
     pub fn end_step(&mut self, load: Option<LoadReport>, plan: Option<PlanDigest>) -> Vec<u8> {
+        let mut report = Vec::new();
+        self.end_step_into(load, plan, &mut report);
+        report
+    }
+
+    /// The same, written over what `report` held: with memory that is used for each step's report, a
+    /// step allocates nothing for it.
+    pub fn end_step_into(
+        &mut self,
+        load: Option<LoadReport>,
+        plan: Option<PlanDigest>,
+        report: &mut Vec<u8>,
+    ) {
         self.take_news();
-        let mut report = self.follower.report(self.step, self.clock.now(), load);
-        report.plan_digest = plan;
-        report.encode()
+        let mut loads = std::mem::take(&mut self.loads);
+        match &mut self.collection {
+            Some(collection) => {
+                self.figures.loads_ignored += u64::from(load.is_some());
+                collection.take_arrived(&mut loads);
+            }
+            None => loads.extend(load),
+        }
+        let mut says = self.follower.report(self.step, self.clock.now(), loads);
+        says.plan_digest = plan;
+        says.encode_into(report);
+        self.loads = says.loads;
+        match &mut self.collection {
+            Some(collection) => collection.recycle(&mut self.loads),
+            None => self.loads.clear(),
+        }
     }
 
     /// Waits until nothing moves and no switch is under way on the device, at most `limit`. For
@@ -218,11 +211,9 @@ impl Session {
     pub fn settle(&mut self, limit: Duration) -> Result<(), Error> {
         let mut patience = Patience::new(limit);
         loop {
-            while let Some(ended) = self.mover.poll() {
-                self.take_moved(ended);
-            }
-            self.take_switched();
-            if self.mover.is_idle() && !self.switcher.is_switching() {
+            self.take_news();
+            let has_tables = self.device_routing.as_ref().is_none_or(DeviceRouting::is_idle);
+            if self.mover.is_idle() && !self.switcher.is_switching() && has_tables {
                 return Ok(());
             }
             if patience.pause().is_err() {
@@ -238,14 +229,22 @@ impl Session {
 
     /// What has been done since the session began.
     pub fn figures(&self) -> Figures {
-        self.figures
+        let load = self.collection.as_ref().map(Collection::figures).unwrap_or_default();
+        Figures { load, ..self.figures }
     }
 
     fn act(&mut self, action: Action) -> Result<(), Error> {
         match action {
             Action::Prepare { token, layer, from, to } => {
                 let figures = ChangeFigures::default();
-                let change = OpenChange { layer, figures, over: false, to_restore: false };
+                let change = OpenChange {
+                    layer,
+                    figures,
+                    over: false,
+                    to_restore: false,
+                    to_check: None,
+                    is_checked: false,
+                };
                 self.open.insert(token.0, change);
                 if !self.mover.begin(token.0, layer, from, to) {
                     self.open.remove(&token.0);
@@ -254,6 +253,9 @@ impl Session {
             }
             Action::Commit { token, layer, placement } => {
                 let step = self.step;
+                if let Some(change) = self.open.get_mut(&token.0).filter(|_| self.is_canary) {
+                    change.to_check = Some(placement.clone());
+                }
                 if let Err(source) = self.switcher.commit(token.0) {
                     self.follower.committed(token, Err(source.to_string()));
                     if let (ExecutorError::Broken { .. }, Some(change)) =
@@ -263,24 +265,35 @@ impl Session {
                     }
                     return Err(Error::CommitFailed { step, layer, source });
                 }
-                self.route(layer, &placement);
+                if let Err(source) = self.route(layer, &placement) {
+                    // The weights are switched, the table on the device is not: both go back.
+                    self.follower.committed(token, Err(source.to_string()));
+                    if let Some(change) = self.open.get_mut(&token.0) {
+                        change.to_restore = true;
+                    }
+                    return Err(Error::CommitFailed { step, layer, source: source.into() });
+                }
             }
             Action::Revert { token, layer, placement } => {
+                self.drop_check(token.0);
                 let undone = self.revert(token);
-                self.route(layer, &placement);
+                let routed = self.route(layer, &placement);
+                if let Err(error) = &routed {
+                    self.follower.reverted(token, Err(error.to_string()));
+                }
                 undone?;
+                routed?;
             }
             Action::Release { token, .. } => {
                 if let Some(change) = self.open.remove(&token.0) {
                     self.figures.layers_committed += 1;
-                    self.figures.moved.changed_slots += change.figures.changed_slots;
-                    self.figures.moved.received_slots += change.figures.received_slots;
-                    self.figures.moved.received_bytes += change.figures.received_bytes;
+                    self.figures.moved.add(&change.figures);
                 }
                 self.switcher.release(token.0);
             }
             Action::Abort { token, .. } => {
                 self.figures.layers_undone += 1;
+                self.drop_check(token.0);
                 if self.switcher.holds(token.0) {
                     self.open.remove(&token.0);
                     self.switcher.release(token.0);
@@ -306,8 +319,19 @@ impl Session {
         })
     }
 
-    fn route(&mut self, layer: LayerId, placement: &eplb_core::LayerPlacement) {
-        self.routing[layer.index()] = Arc::new(placement.routing(&self.topology));
+    fn route(&mut self, layer: LayerId, placement: &LayerPlacement) -> Result<(), DeviceError> {
+        let table = placement.routing(&self.topology);
+        self.publish(layer, &table)?;
+        self.routing[layer.index()] = Arc::new(table);
+        Ok(())
+    }
+
+    /// Brings a layer's table to the device, if tables are kept there.
+    fn publish(&mut self, layer: LayerId, table: &RoutingTable) -> Result<(), DeviceError> {
+        let Some(tables) = &mut self.device_routing else { return Ok(()) };
+        let buffers = self.switcher.buffers(layer);
+        let buffers = buffers.of_rank(self.rank, &self.topology);
+        tables.publish(self.switcher.stream(), layer, table, buffers)
     }
 
     fn take_news(&mut self) {
@@ -315,14 +339,21 @@ impl Session {
             self.take_moved(ended);
         }
         self.take_switched();
+        if let Some(tables) = &mut self.device_routing {
+            tables.poll();
+        }
     }
 
     fn take_moved(&mut self, ended: Ended) {
         let token = ended.token;
-        match ended.outcome {
+        let outcome = match ended.outcome {
+            Outcome::Moved(outcome) => outcome,
+            Outcome::Checked(outcome) => return self.take_checked(token, outcome),
+        };
+        match outcome {
             Ok(change) => {
                 let figures = change.figures();
-                self.switcher.accept(change);
+                self.switcher.accept(*change);
                 match self.open.get_mut(&token) {
                     Some(open) if !open.over => {
                         open.figures = figures;
@@ -346,9 +377,7 @@ impl Session {
     fn take_switched(&mut self) {
         for news in self.switcher.poll() {
             match news {
-                Switched::Committed(token) => {
-                    self.follower.committed(Token(token), Ok(()));
-                }
+                Switched::Committed(token) => self.take_committed(token),
                 Switched::Reverted(token) => {
                     self.follower.reverted(Token(token), Ok(()));
                 }
@@ -369,12 +398,18 @@ impl Session {
         let failed = self.open.iter().filter(|(_, change)| change.to_restore);
         let failed: Vec<_> = failed.map(|(&token, change)| (token, change.layer)).collect();
         for (token, layer) in failed {
+            self.drop_check(token);
             self.switcher.revert(token)?;
             let placement = self.follower.placement().layer(layer).clone();
-            self.route(layer, &placement);
+            self.route(layer, &placement)?;
             if let Some(change) = self.open.get_mut(&token) {
                 change.to_restore = false;
             }
+        }
+        // Tables that did not reach the device: without them kernels would route by older ones.
+        while let Some(layer) = self.device_routing.as_ref().and_then(DeviceRouting::unknown) {
+            let table = Arc::clone(&self.routing[layer.index()]);
+            self.publish(layer, &table)?;
         }
         Ok(())
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eplb::core::{ExpertId, LayerId, ModelShape, Placement, RankId, SlotId, Step, Topology};
-use eplb::device::{Backend, Device, FaultyBackend, StreamPriority, Wait};
+use eplb::device::{Backend, Device, FaultyBackend, Memory, StreamPriority, Wait};
 use eplb::{
-    Carriage, Config, Coordinator, Lent, LoadReport, ManualClock, Note, Patience, PendingSession,
-    Phase, Session, SlotTensor, WeightManifest,
+    Carriage, Config, Coordinator, CounterForm, CounterLife, CounterWidth, Lent, LoadCounters,
+    LoadReport, ManualClock, Note, Patience, PendingSession, Phase, Session, SlotTensor,
+    WeightManifest,
 };
 use eplb_host::HostBackend;
 
@@ -30,6 +31,10 @@ pub(crate) struct Engine {
     pub(crate) notes: Vec<Note>,
     /// What ranks say that their steps do.
     pub(crate) phase: Phase,
+    /// Each rank's load counters, if its kernels count.
+    pub(crate) counters: Vec<Memory>,
+    /// Ranks whose counts are not waited for.
+    pub(crate) behind: Vec<usize>,
 }
 
 /// Layers are switched over in one part, unless `executor` says otherwise.
@@ -50,7 +55,22 @@ pub(crate) fn expert_bytes(layer: LayerId, expert: ExpertId) -> Vec<u8> {
 }
 
 impl Engine {
+    /// An engine that says what it counted.
     pub(crate) fn start(executor: &str) -> Self {
+        Self::open(executor, false, false)
+    }
+
+    /// The same, whose kernels route by tables on the device.
+    pub(crate) fn routing_on_device(executor: &str) -> Self {
+        Self::open(executor, true, false)
+    }
+
+    /// The same, whose kernels count as well, as xLLM's do: prefix sums that each step overwrites.
+    pub(crate) fn counting(executor: &str) -> Self {
+        Self::open(executor, true, true)
+    }
+
+    fn open(executor: &str, routes: bool, counts: bool) -> Self {
         let config = config(executor);
         let shape = ModelShape::new(2, EXPERTS, 1).unwrap();
         let topology = config.topology(EXPERTS).unwrap();
@@ -60,6 +80,7 @@ impl Engine {
         let backend: Arc<dyn Backend> = Arc::clone(faults.backend());
         let clock = Arc::new(ManualClock::new());
         let spares = config.executor.spare_slots as usize;
+        let mut counters = Vec::new();
         let pending: Vec<_> = topology
             .rank_ids()
             .map(|rank| {
@@ -84,7 +105,19 @@ impl Engine {
                 let lent = Lent { device: device.clone(), engine_stream, weights };
                 let session =
                     PendingSession::open(&config, rank, shape, &topology, &placement, lent);
-                (rank, device, session.unwrap())
+                let mut session = session.unwrap();
+                if routes {
+                    session = session.with_device_routing();
+                }
+                if counts {
+                    let memory = device.allocate(2 * slots.len() * 8).unwrap();
+                    counters.push(memory.clone());
+                    let mut lent = LoadCounters::new(memory, CounterWidth::Int64);
+                    lent.form = CounterForm::PrefixSums;
+                    lent.life = CounterLife::Overwritten;
+                    session = session.with_counters(lent);
+                }
+                (rank, device, session)
             })
             .collect();
         let endpoints: Vec<_> = pending.iter().map(|(_, _, session)| session.endpoint()).collect();
@@ -108,6 +141,8 @@ impl Engine {
             refusals: Vec::new(),
             notes: Vec::new(),
             phase: Phase::default(),
+            counters,
+            behind: Vec::new(),
         }
     }
 
@@ -131,17 +166,37 @@ impl Engine {
         }
         let load: Vec<u64> =
             (0..EXPERTS).map(|expert| if expert == hot { 900 } else { 100 }).collect();
-        for (rank, _, session) in &mut self.ranks {
+        for (rank, device, session) in &mut self.ranks {
             let layers = [LayerId(0), LayerId(1)].into_iter();
-            let counts = layers.flat_map(|layer| {
+            let counts = layers.map(|layer| {
                 let slots = session.routing(layer).slot_loads(&load, &self.topology);
                 slots[self.topology.slots_of(*rank)].to_vec()
             });
-            let counts = counts.collect();
-            let load = LoadReport::of_step(step, counts).in_phase(self.phase);
+            let mut load = None;
+            if let Some(memory) = self.counters.get(rank.index()) {
+                let sums = counts.flat_map(|row| {
+                    let sums = row.iter().scan(0, |sum, count| {
+                        *sum += count;
+                        Some(*sum)
+                    });
+                    sums.collect::<Vec<_>>()
+                });
+                let bytes: Vec<u8> = sums.flat_map(u64::to_le_bytes).collect();
+                if ran {
+                    let stream = session.engine_stream();
+                    stream.upload(memory, &device.pin(&bytes).unwrap()).unwrap();
+                    session.collect(self.phase).unwrap();
+                }
+                if !self.behind.contains(&rank.index()) {
+                    session.engine_stream().wait(&mut Patience::new(LIMIT)).unwrap();
+                }
+            } else if ran {
+                let counts = counts.flatten().collect();
+                load = Some(LoadReport::of_step(step, counts).in_phase(self.phase));
+            }
             // A failed poll is one of the faults; the next step polls again.
             let _ = session.settle(LIMIT);
-            let report = session.end_step(ran.then_some(load), None);
+            let report = session.end_step(load, None);
             self.coordinator.accept_report(*rank, &report).unwrap();
         }
         self.coordinator.settle(LIMIT);
@@ -158,6 +213,15 @@ impl Engine {
         self.coordinator.counters().layers_committed
     }
 
+    /// What kernels find on the device, after all that is queued, is what each rank routes with.
+    pub(crate) fn verify_tables(&self) {
+        for (rank, device, session) in &self.ranks {
+            for layer in [LayerId(0), LayerId(1)] {
+                verify_device_routing(device, session, layer, *rank, &self.topology);
+            }
+        }
+    }
+
     /// Bytes, routing and placement of every rank agree with the coordinator's placement.
     pub(crate) fn verify(&self) {
         self.verify_as(self.coordinator.placement());
@@ -170,6 +234,7 @@ impl Engine {
                 let expected = placement.layer(layer);
                 assert_eq!(session.placement().layer(layer), expected, "{rank} {layer}");
                 assert_eq!(**session.routing(layer), expected.routing(&self.topology));
+                verify_device_routing(device, session, layer, *rank, &self.topology);
                 for slot in self.topology.slots_of(*rank).map(SlotId::from_index) {
                     let memory = &session.slot(layer, slot).unwrap()[0];
                     let pinned = device.allocate_pinned(SLOT_BYTES).unwrap();
@@ -187,7 +252,8 @@ impl Engine {
     }
 
     pub(crate) fn end(self) {
-        let Self { host, faults, ranks, coordinator, .. } = self;
+        let Self { host, faults, ranks, coordinator, counters, .. } = self;
+        drop(counters);
         let mut devices = Vec::new();
         for (_, device, session) in ranks {
             drop(session);
@@ -205,4 +271,39 @@ impl Engine {
         assert_eq!(host.live_allocations(), 0);
         assert_eq!(host.allocated_bytes(), 0);
     }
+}
+
+/// The table on the device, read as a kernel would read it, is the one that the session routes with.
+fn verify_device_routing(
+    device: &Device,
+    session: &Session,
+    layer: LayerId,
+    rank: RankId,
+    topology: &Topology,
+) {
+    let Some(memory) = session.device_routing(layer) else { return };
+    let layout = session.device_routing_layout().unwrap();
+    let pinned = device.allocate_pinned(memory.bytes()).unwrap();
+    session.engine_stream().download(&pinned, memory).unwrap();
+    session.engine_stream().wait(&mut Patience::new(LIMIT)).unwrap();
+    let bytes = pinned.to_vec().unwrap();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let local = topology.slots_of(rank).len() as u32;
+    assert_eq!([0, 4, 8, 12].map(word), [1, EXPERTS, topology.slots() as u32, local]);
+    let table = session.routing(layer);
+    let epoch = u64::from_le_bytes(bytes[16..24].try_into().unwrap());
+    assert_eq!(epoch, table.epoch().0, "{rank} {layer}");
+    for expert in (0..EXPERTS as usize).map(ExpertId::from_index) {
+        let entries = |index: usize| word(layout.offsets + 4 * index) as usize;
+        let entries = entries(expert.index())..entries(expert.index() + 1);
+        let replicas = entries.map(|entry| {
+            let share = layout.shares + 2 * entry;
+            let share = u16::from_le_bytes(bytes[share..share + 2].try_into().unwrap());
+            (word(layout.slots + 4 * entry), share)
+        });
+        let expected = table.replicas(expert).map(|replica| (replica.slot.0, replica.share));
+        assert!(replicas.eq(expected), "{rank} {layer} {expert}");
+    }
+    let buffers = (0..local as usize).map(|slot| word(layout.buffers + 4 * slot));
+    assert!(buffers.eq(session.slot_buffers(layer)), "{rank} {layer}");
 }

@@ -8,6 +8,8 @@ use eplb::device::{ErrorKind, Event, Fault};
 
 use super::engine::Engine;
 
+type Start = fn(&str) -> Engine;
+
 /// Takes all events that the devices keep for reuse: how many those are depends on timing, and while
 /// they are taken, a rebalance has to create its own, which can fail.
 fn take_spare_events(engine: &Engine) -> Vec<Event> {
@@ -16,8 +18,8 @@ fn take_spare_events(engine: &Engine) -> Vec<Event> {
 }
 
 /// The names of the device calls that serving twelve steps with a rebalance makes.
-fn calls_of_a_rebalance(executor: &str) -> BTreeSet<&'static str> {
-    let mut engine = Engine::start(executor);
+fn calls_of_a_rebalance(start: Start, executor: &str) -> BTreeSet<&'static str> {
+    let mut engine = start(executor);
     let before = engine.coordinator.placement().clone();
     let taken = take_spare_events(&engine);
     let made = engine.faults.calls().len();
@@ -32,15 +34,15 @@ fn calls_of_a_rebalance(executor: &str) -> BTreeSet<&'static str> {
 
 /// Runs a rebalance with the nth call of each name failing, for every n up to the last. Calls are
 /// counted by name, since how often is polled differs from run to run.
-fn fail_every_call(executor: &str) {
-    let calls = calls_of_a_rebalance(executor);
+fn fail_every_call(start: Start, executor: &str) {
+    let calls = calls_of_a_rebalance(start, executor);
     for call in ["copy", "create_event", "record_event", "query_event"] {
         assert!(calls.contains(call), "{call} is not among {calls:?}");
     }
     for call in calls {
         let mut named = 0;
         for nth in 1.. {
-            let mut engine = Engine::start(executor);
+            let mut engine = start(executor);
             let taken = take_spare_events(&engine);
             let fault = engine.faults.count_of(call) + nth;
             engine.faults.inject(Fault::error_of(call, fault, ErrorKind::Failed));
@@ -77,12 +79,32 @@ fn fail_every_call(executor: &str) {
 
 #[test]
 fn in_place_every_failing_call_ends_in_the_old_epoch() {
-    fail_every_call("commit = \"in_place\"");
+    fail_every_call(Engine::start, "commit = \"in_place\"");
 }
 
 #[test]
 fn indirect_every_failing_call_ends_in_the_old_epoch() {
-    fail_every_call("commit = \"indirect\"\nspare_slots = 3");
+    fail_every_call(Engine::start, "commit = \"indirect\"\nspare_slots = 3");
+}
+
+#[test]
+fn in_place_with_tables_on_the_device_every_failing_call_ends_in_the_old_epoch() {
+    fail_every_call(Engine::routing_on_device, "commit = \"in_place\"");
+}
+
+#[test]
+fn indirect_with_tables_on_the_device_every_failing_call_ends_in_the_old_epoch() {
+    fail_every_call(Engine::routing_on_device, "commit = \"indirect\"\nspare_slots = 3");
+}
+
+#[test]
+fn in_place_with_checksums_every_failing_call_ends_in_the_old_epoch() {
+    fail_every_call(Engine::start, "commit = \"in_place\"\nverify = \"canary\"");
+}
+
+#[test]
+fn indirect_with_checksums_every_failing_call_ends_in_the_old_epoch() {
+    fail_every_call(Engine::start, "commit = \"indirect\"\nspare_slots = 3\nverify = \"canary\"");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::assert_refused;
 const CASES: &[(&str, &str)] = &[
     (
         "eplb_treshold = 1",
-        "{dir}/c.toml, line 1, eplb_treshold: unknown field `eplb_treshold`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `backend`, `run`",
+        "{dir}/c.toml, line 1, eplb_treshold: unknown field `eplb_treshold`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `pool`, `backend`, `run`",
     ),
     (
         r#"enable_eplb = "yes""#,
@@ -71,7 +71,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[polcy]\nname = \"x\"",
-        "{dir}/c.toml, line 1: unknown field `polcy`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `backend`, `run`",
+        "{dir}/c.toml, line 1: unknown field `polcy`, expected one of `enable_eplb`, `expert_parallel_degree`, `ep_size`, `eplb_update_interval`, `eplb_update_threshold`, `redundant_experts_num`, `model`, `cluster`, `policy`, `manager`, `executor`, `pool`, `backend`, `run`",
     ),
     (
         "[policy]\nname = \"fastest\"",
@@ -290,6 +290,46 @@ const CASES: &[(&str, &str)] = &[
         "{dir}/c.toml: [backend]: unknown field `cublas`, expected one of `cudart`, `cuda`, `nccl`, `ascendcl`, `hccl`",
     ),
     ("run = 3", "{dir}/c.toml, line 1, run: invalid type: integer `3`, allowed: a section"),
+    (
+        "[executor]\nverify = \"all\"",
+        "{dir}/c.toml, line 2, executor.verify: unknown variant `all`, expected one of `off`, `arrivals`, `canary`",
+    ),
+    (
+        "pool = 3",
+        "{dir}/c.toml, line 1, pool: invalid type: integer `3`, allowed: a section [pool]",
+    ),
+    (
+        "[pool]\nkind = \"disk\"",
+        "{dir}/c.toml, line 2, pool.kind: unknown variant `disk`, expected one of `none`, `safetensors`, `shared_memory`",
+    ),
+    (
+        "[pool]\nfolder = \"x\"",
+        "{dir}/c.toml, line 2, pool.folder: unknown field `folder`, expected one of `kind`, `path`, `template`, `first_layer`, `layer_step`, `tensors`, `segment`, `timeout`",
+    ),
+    (
+        "[pool]\nkind = \"safetensors\"",
+        "{dir}/c.toml: pool.path = \"\" is not allowed; allowed: a safetensors file or a folder of such files",
+    ),
+    (
+        "[pool]\nkind = \"shared_memory\"\npath = \"x\"\nsegment = \"a/b\"",
+        "{dir}/c.toml: pool.segment = \"a/b\" is not allowed; allowed: the name of a file in /dev/shm",
+    ),
+    (
+        "[pool]\nkind = \"safetensors\"\npath = \"x\"\ntemplate = \"experts.{tensor}\"",
+        "{dir}/c.toml: pool.template = \"experts.{tensor}\" is not allowed; allowed: {layer}, {tensor} and, as a rule, {expert} in it; {layer} is missing",
+    ),
+    (
+        "[pool]\nkind = \"safetensors\"\npath = \"x\"\nlayer_step = 0",
+        "{dir}/c.toml: pool.layer_step = 0 is not allowed; allowed: 1 to 4096",
+    ),
+    (
+        "[pool]\ntimeout = 0",
+        "{dir}/c.toml: pool.timeout = 0 is not allowed; allowed: 0.001 to 86400",
+    ),
+    (
+        "[pool.tensors]\ndown = \"down_proj.weight\"",
+        r#"{dir}/c.toml, line 2, pool.tensors.down: invalid type: string "down_proj.weight", allowed: a list in brackets"#,
+    ),
     ("[[run]]", "{dir}/c.toml, line 1: invalid type: sequence, allowed: a section"),
     (
         "[executor]\ncommit = 3",

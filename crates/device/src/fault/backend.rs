@@ -5,9 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::plan::PEER_COPY;
 use super::{Fault, FaultKind, Live};
 use crate::lock::lock;
-use crate::raw::{Backend, Intercept, InterceptedBackend, Resource, Verdict};
+use crate::raw::{
+    Backend, Copy, CopyKind, Intercept, InterceptedBackend, Resource, Spoiled, Verdict,
+};
 use crate::{DeviceError, ErrorKind, VendorCode};
 
 /// How a delay is spent: the caller brings the clock.
@@ -122,7 +125,9 @@ impl Intercept for Shared {
         let nth = state.counts.entry(call).or_default();
         *nth += 1;
         let nth = *nth;
-        let hit = state.faults.iter().find(|fault| fault.at.hits(call, number, nth));
+        let spoils = |fault: &&Fault| matches!(fault.what, FaultKind::Spoil(_));
+        let mut faults = state.faults.iter().filter(|fault| !spoils(fault));
+        let hit = faults.find(|fault| fault.at.hits(call, number, nth));
         let Some(what) = hit.map(|fault| fault.what.clone()) else {
             return Verdict::Make;
         };
@@ -144,7 +149,29 @@ impl Intercept for Shared {
                     "a delay was ordered of a wrapper that has none; make it with `with_delay`",
                 )),
             },
+            FaultKind::Spoil(_) => Verdict::Make,
         }
+    }
+
+    fn spoiled(&self, copies: &[Copy]) -> Vec<Spoiled> {
+        let mut state = lock(&self.state);
+        let number = state.calls.len() as u64;
+        let mut spoiled = Vec::new();
+        let peers = copies.iter().enumerate().filter(|(_, copy)| copy.kind == CopyKind::Peer);
+        for (index, _) in peers {
+            let nth = state.counts.entry(PEER_COPY).or_default();
+            *nth += 1;
+            let nth = *nth;
+            let hit = state.faults.iter().find_map(|fault| match fault.what {
+                FaultKind::Spoil(byte) if fault.at.hits(PEER_COPY, number, nth) => Some(byte),
+                _ => None,
+            });
+            if let Some(byte) = hit {
+                state.fired += 1;
+                spoiled.push(Spoiled { copy: index, byte });
+            }
+        }
+        spoiled
     }
 
     fn created(&self, resource: Resource) {

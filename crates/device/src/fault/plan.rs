@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{ErrorKind, VendorCode};
 
+/// What single copies from and to imported memory are counted as.
+pub(super) const PEER_COPY: &str = "peer_copy";
+
 /// Which calls a fault hits; numbers count from one, over all threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,7 +15,9 @@ pub enum FaultAt {
     Call(u64),
     /// Every call from this number on, counted over all names.
     From(u64),
-    /// The call with this number among those of this name (a method of the raw traits).
+    /// The call with this number among those of this name (a method of the raw traits). Copies from and to
+    /// imported memory are counted one by one too, under the name `peer_copy`, for
+    /// [`FaultKind::Spoil`] alone.
     NthOf(&'static str, u64),
     /// Every call of this name.
     EveryOf(&'static str),
@@ -43,6 +48,9 @@ pub enum FaultKind {
     LateError(ErrorKind, Option<VendorCode>),
     /// It is made after this time.
     Delay(Duration),
+    /// A byte arrives wrong: the one with this number gets the value of its neighbour in the source.
+    /// Of calls named `peer_copy` only, and without effect where both are the same.
+    Spoil(usize),
 }
 
 /// One fault: which calls, and what becomes of them.
@@ -63,5 +71,10 @@ impl Fault {
     /// The `nth` call named `name` fails.
     pub fn error_of(name: &'static str, nth: u64, kind: ErrorKind) -> Self {
         Self { at: FaultAt::NthOf(name, nth), what: FaultKind::Error(kind, None) }
+    }
+
+    /// A byte of the `nth` copy from or to imported memory arrives wrong.
+    pub fn spoil(nth: u64, byte: usize) -> Self {
+        Self { at: FaultAt::NthOf(PEER_COPY, nth), what: FaultKind::Spoil(byte) }
     }
 }

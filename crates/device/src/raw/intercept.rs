@@ -46,10 +46,40 @@ pub enum Verdict {
     Misreport(DeviceError),
 }
 
+/// One byte of a batch of copies that arrives wrong: as the byte beside it in the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spoiled {
+    /// Which copy of the batch.
+    pub copy: usize,
+    /// Which byte of it; counted on from its start again where the copy is shorter.
+    pub byte: usize,
+}
+
+impl Spoiled {
+    /// The copy that spoils the byte, or none where the copy is a single byte.
+    fn copy(self, copies: &[Copy]) -> Option<Copy> {
+        let copy = copies.get(self.copy).filter(|copy| copy.bytes > 1)?;
+        let at = self.byte % copy.bytes;
+        let beside = if at + 1 < copy.bytes { at + 1 } else { at - 1 };
+        Some(Copy {
+            destination: Address(copy.destination.0 + at),
+            source: Address(copy.source.0 + beside),
+            bytes: 1,
+            kind: copy.kind,
+        })
+    }
+}
+
 /// Decides over each call of a backend before it is made, and sees resources come and go.
 pub trait Intercept: Send + Sync + Debug {
     /// What becomes of the call with this name.
     fn before(&self, call: &'static str) -> Verdict;
+
+    /// Which bytes of copies that are about to be made arrive wrong: by default none.
+    fn spoiled(&self, copies: &[Copy]) -> Vec<Spoiled> {
+        let _ = copies;
+        Vec::new()
+    }
 
     /// A resource was created.
     fn created(&self, resource: Resource);
@@ -276,8 +306,15 @@ unsafe impl Driver for InterceptedDriver {
 
     unsafe fn copy(&self, copies: &[Copy], stream: StreamHandle) -> Result<()> {
         acting(&*self.intercept, "copy", || {
+            let spoiled = self.intercept.spoiled(copies);
             // SAFETY: passed on.
-            unsafe { self.inner.copy(copies, stream) }
+            unsafe { self.inner.copy(copies, stream) }?;
+            for copy in spoiled.into_iter().filter_map(|spoiled| spoiled.copy(copies)) {
+                // SAFETY: both sides are one byte of a copy of the caller's, whose promise covers it;
+                // the work is queued behind that copy and before the caller's next call.
+                unsafe { self.inner.copy(&[copy], stream) }?;
+            }
+            Ok(())
         })
     }
 

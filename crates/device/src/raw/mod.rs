@@ -156,7 +156,7 @@ mod types;
 pub use backend::Backend;
 pub use communicator::CommunicatorDriver;
 pub use driver::Driver;
-pub use intercept::{Intercept, InterceptedBackend, Resource, Verdict};
+pub use intercept::{Intercept, InterceptedBackend, Resource, Spoiled, Verdict};
 pub use types::{
     Address, AllocationKey, CommunicatorHandle, CommunicatorId, CommunicatorOptions, ContextHandle,
     Copy, CopyKind, DeviceInfo, EventHandle, MemoryInfo, PeerBuffer, Progress, StreamHandle,

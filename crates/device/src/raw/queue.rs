@@ -28,6 +28,10 @@ pub(crate) enum Task<'a> {
     Barrier { link: &'a Arc<Link> },
 }
 
+/// Fewer calls than these are let go of by whoever asks next: asking for them here would be a call of the
+/// library for each call that queues work.
+const FEW_ENTRIES: usize = 4;
+
 /// What queued work keeps alive.
 #[derive(Debug)]
 enum Keep {
@@ -109,7 +113,9 @@ impl Queue {
         // Lock order: issue lock of the device, books of a stream, everything else.
         let _issue = task.is_collective().then(|| lock(&self.core.issue));
         let mut books = lock(&self.books);
-        release_ended(&mut books);
+        if books.entries.len() >= FEW_ENTRIES {
+            release_ended(&mut books);
+        }
         task.register_pinned(&marker);
         let queued = self.hand_over(task);
         // SAFETY: event and stream are alive: the marker owns the event, the caller the stream.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,9 @@ use eplb_core::{
 };
 use eplb_device::{Backend, Device, Expired, FaultyBackend, Memory, Stream, StreamPriority, Wait};
 use eplb_executor::{
-    CommitMode, Endpoint, Executor, ExecutorError, ExecutorOptions, Migrator, SlotTensor, Switched,
-    Switcher, WeightManifest,
+    CommitMode, Endpoint, Executor, ExecutorError, ExecutorOptions, ExpertLayout, ExpertPool,
+    Migrator, PoolError, SafetensorsPool, SlotTensor, Switched, Switcher, TensorBytes,
+    TensorTemplate, Verify, WeightManifest,
 };
 use eplb_host::HostBackend;
 
@@ -50,6 +52,39 @@ pub(crate) struct Cluster {
     next_token: u64,
 }
 
+/// What a cluster starts with.
+pub(crate) struct Start {
+    pub(crate) shape: ModelShape,
+    pub(crate) topology: Topology,
+    /// What the ranks hold; of dead ones what they held.
+    pub(crate) placement: Placement,
+    pub(crate) options: ExecutorOptions,
+    pub(crate) pool: Option<Arc<dyn ExpertPool>>,
+    pub(crate) verify: Verify,
+    /// The ranks hold nothing, and are filled from the pool.
+    pub(crate) is_empty: bool,
+    /// Ranks that don't reach others.
+    pub(crate) unconnected: Vec<(RankId, RankId)>,
+    /// A slot whose tensor has one wrong byte.
+    pub(crate) damaged: Option<(LayerId, SlotId, usize)>,
+}
+
+impl Start {
+    pub(crate) fn new(shape: ModelShape, topology: Topology, options: ExecutorOptions) -> Self {
+        Self {
+            placement: Placement::initial(shape, &topology).unwrap(),
+            shape,
+            topology,
+            options,
+            pool: None,
+            verify: Verify::Off,
+            is_empty: false,
+            unconnected: Vec::new(),
+            damaged: None,
+        }
+    }
+}
+
 /// The bytes of one tensor of an expert: no two experts have the same.
 pub(crate) fn expert_bytes(layer: LayerId, expert: ExpertId, tensor: usize) -> Vec<u8> {
     let seed = (u64::from(layer.0) << 40) | (u64::from(expert.0) << 8) | tensor as u64;
@@ -73,36 +108,47 @@ pub(crate) fn options(commit: CommitMode) -> ExecutorOptions {
 
 impl Cluster {
     pub(crate) fn new(shape: ModelShape, topology: Topology, options: ExecutorOptions) -> Self {
+        Self::start(Start::new(shape, topology, options)).unwrap()
+    }
+
+    pub(crate) fn start(start: Start) -> Result<Self, ExecutorError> {
+        let Start { shape, topology, placement, options, .. } = &start;
         let host = HostBackend::new(topology.ranks() as u32);
         let faults = FaultyBackend::new(host.clone());
         let backend: Arc<dyn Backend> = Arc::clone(faults.backend());
-        let placement = Placement::initial(shape, &topology).unwrap();
-        let executors: Vec<_> = topology
-            .rank_ids()
-            .map(|rank| {
-                let device = Device::open(&backend, rank.0).unwrap();
-                let stream = device.stream(StreamPriority::High).unwrap();
-                let spares = options.spare_slots as usize;
-                let manifest = load(rank, &placement, &topology, spares, &device, &stream);
-                let executor =
-                    Executor::open(rank, shape, &topology, options, &device, stream, manifest);
-                (rank, device, executor.unwrap())
-            })
-            .collect();
+        let mut executors = Vec::new();
+        for rank in topology.live_ranks() {
+            let device = Device::open(&backend, rank.0).unwrap();
+            let stream = device.stream(StreamPriority::High).unwrap();
+            let manifest = load(rank, &start, &device, &stream);
+            let mut executor =
+                Executor::open(rank, *shape, topology, *options, &device, stream, manifest)?;
+            if let Some(pool) = &start.pool {
+                executor = executor.with_pool(Arc::clone(pool))?;
+            }
+            if start.is_empty {
+                let figures = executor.fill(placement, None, &mut Patience::new())?;
+                let slots = (topology.slots_of(rank).len() * shape.layers()) as u64;
+                assert_eq!((figures.pool_slots, figures.changed_slots), (slots, slots));
+            }
+            executor = executor.verified(start.verify, placement, &mut Patience::new())?;
+            executors.push((rank, device, executor));
+        }
         let endpoints: Vec<_> = executors
             .iter()
             .map(|(rank, _, executor)| {
                 Endpoint::decode(*rank, &executor.endpoint().encode()).unwrap()
             })
             .collect();
-        let ranks = executors
-            .into_iter()
-            .map(|(rank, device, executor)| {
-                let (migrator, switcher) = executor.connect(&endpoints).unwrap();
-                Rank { rank, device, migrator, switcher }
-            })
-            .collect();
-        Self { host, faults, shape, topology, placement, ranks, next_token: 1 }
+        let mut ranks = Vec::new();
+        for (rank, device, executor) in executors {
+            let is_reached = |other: &&Endpoint| !start.unconnected.contains(&(rank, other.rank()));
+            let reached: Vec<_> = endpoints.iter().filter(is_reached).cloned().collect();
+            let (migrator, switcher) = executor.connect(&reached)?;
+            ranks.push(Rank { rank, device, migrator, switcher });
+        }
+        let Start { shape, topology, placement, .. } = start;
+        Ok(Self { host, faults, shape, topology, placement, ranks, next_token: 1 })
     }
 
     pub(crate) fn layer_placement(
@@ -272,24 +318,25 @@ impl Cluster {
     }
 }
 
-fn load(
-    rank: RankId,
-    placement: &Placement,
-    topology: &Topology,
-    spares: usize,
-    device: &Device,
-    stream: &Stream,
-) -> WeightManifest {
+fn load(rank: RankId, start: &Start, device: &Device, stream: &Stream) -> WeightManifest {
+    let Start { topology, placement, options, .. } = start;
+    let spares = options.spare_slots as usize;
     let mut manifest = WeightManifest::new();
     let slots = topology.slots_of(rank);
     for layer in placement.shape().layer_ids() {
         let tensors = TENSORS.iter().enumerate().map(|(tensor, &(name, slot_bytes))| {
             let slot_stride = slot_bytes + 24;
             let mut bytes = vec![0xEE; slot_stride * (slots.len() + spares)];
-            for (index, slot) in slots.clone().enumerate() {
-                let expert = placement.layer(layer).expert_at(SlotId::from_index(slot));
-                bytes[index * slot_stride..][..slot_bytes]
-                    .copy_from_slice(&expert_bytes(layer, expert, tensor));
+            for (index, slot) in slots.clone().map(SlotId::from_index).enumerate() {
+                if start.is_empty {
+                    continue;
+                }
+                let expert = placement.layer(layer).expert_at(slot);
+                let place = &mut bytes[index * slot_stride..][..slot_bytes];
+                place.copy_from_slice(&expert_bytes(layer, expert, tensor));
+                if start.damaged == Some((layer, slot, tensor)) {
+                    place[slot_bytes / 2] ^= 1;
+                }
             }
             let memory = device.allocate(bytes.len()).unwrap();
             stream.upload(&memory, &device.pin(&bytes).unwrap()).unwrap();
@@ -325,4 +372,52 @@ pub(crate) fn random_table(experts: usize, slots: usize, seed: u64) -> Vec<u32> 
         table.swap(index, next(index + 1));
     }
     table
+}
+
+/// Layers and experts of the checkpoints.
+pub(crate) const LAYERS: u32 = 2;
+pub(crate) const EXPERTS: u32 = 6;
+
+/// The folder that make_checkpoint.py writes to.
+pub(crate) fn checkpoints() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkpoint")
+}
+
+pub(crate) fn layout() -> ExpertLayout {
+    let tensor = |&(name, bytes): &(&str, usize)| TensorBytes { name: name.to_owned(), bytes };
+    let tensors: Vec<_> = TENSORS.iter().map(tensor).collect();
+    ExpertLayout::new(EXPERTS as usize, vec![tensors; LAYERS as usize])
+}
+
+pub(crate) fn template() -> TensorTemplate {
+    let made_of = |tensor: &str, parts: &[&str]| {
+        (tensor.to_owned(), parts.iter().map(|part| (*part).to_owned()).collect())
+    };
+    let tensors = [
+        made_of("gate_up", &["gate_proj.weight", "up_proj.weight"]),
+        made_of("down", &["down_proj.weight"]),
+        made_of("scale", &["down_proj.scale"]),
+    ];
+    TensorTemplate {
+        first_layer: 1,
+        tensors: tensors.into(),
+        ..TensorTemplate::new("model.layers.{layer}.mlp.experts.{expert}.{tensor}")
+    }
+}
+
+pub(crate) fn sharded() -> Result<SafetensorsPool, PoolError> {
+    SafetensorsPool::open(&checkpoints().join("sharded"), &template(), layout())
+}
+
+/// All experts of a pool are those that the tests compute.
+pub(crate) fn assert_served(pool: &dyn ExpertPool) {
+    let mut served = 0;
+    for (layer, tensor, expert) in layout().entries() {
+        let (name, bytes) = TENSORS[tensor];
+        let mut read = vec![0; bytes];
+        pool.read(layer, name, expert, &mut read).unwrap();
+        assert!(read == expert_bytes(layer, expert, tensor), "{layer} {expert} {name}");
+        served += 1;
+    }
+    assert_eq!(served, LAYERS * EXPERTS * 3);
 }

@@ -65,7 +65,8 @@ impl Follower {
     }
 
     /// Takes the header of a step and says what the executor has to do for it, in order: releases and
-    /// aborts, reverts, commits, prepares. The same header again asks for nothing.
+    /// aborts, reverts, commits, prepares. The same header again asks for nothing, and
+    /// is refused once a switch that it asked for has failed.
     ///
     /// # Errors
     /// The rank must not run the step. Nothing has changed: what the header asked for is asked for
@@ -77,12 +78,12 @@ impl Follower {
                 return Err(FollowerError::StepWentBack { step, last: last.step });
             }
             Some(last) if step == last.step => {
-                let is_same = last == header;
-                return if is_same {
-                    Ok(Vec::new())
-                } else {
-                    Err(FollowerError::HeaderChanged { step })
-                };
+                if last != header {
+                    return Err(FollowerError::HeaderChanged { step });
+                }
+                // A switch that it asked for may have failed since.
+                self.check_digest(header)?;
+                return Ok(Vec::new());
             }
             _ => {}
         }
@@ -182,17 +183,17 @@ impl Follower {
         true
     }
 
-    /// The report after a step: the status of every change under way, and what the rank counted. A rank
-    /// that could not run the step reports nevertheless. In spmd carriage the caller adds
+    /// The report after a step: the status of every change under way, and what the rank counted, in the
+    /// order of the steps. A rank that could not run the step reports nevertheless. In spmd carriage the caller adds
     /// [`crate::Manager::plan_digest`].
-    pub fn report(&self, step: Step, clock: Timestamp, load: Option<LoadReport>) -> RankReport {
+    pub fn report(&self, step: Step, clock: Timestamp, loads: Vec<LoadReport>) -> RankReport {
         // What headers asked for was asked for before this report, whatever the caller counts.
         let step = self.last_header.as_ref().map_or(step, |header| step.max(header.step));
         let status = |(&token, change): (&Token, &Outstanding)| {
             Some(TokenStatus { token, status: change.state.status()? })
         };
         let statuses = self.outstanding.iter().filter_map(status).collect();
-        RankReport { rank: self.rank, step, clock, load, statuses, plan_digest: None }
+        RankReport { rank: self.rank, step, clock, loads, statuses, plan_digest: None }
     }
 
     /// The rank.

@@ -20,7 +20,7 @@ impl Manager {
         if is_spmd && rank == self.lowest_live_rank() {
             self.pass_time(report.clock);
         }
-        if let Some(load) = &report.load {
+        for load in &report.loads {
             self.ranks[rank.index()].load_reported = Some(load.last_step);
             self.take_load(rank, load);
         }
@@ -49,20 +49,23 @@ impl Manager {
             Some(last) if step < last => return Err(ReportError::Late { rank, step, last }),
             _ => {}
         }
-        if let Some(load) = &report.load {
-            self.check_load(report, load)?;
-        }
+        self.check_loads(report)?;
         self.check_statuses(report)
     }
 
-    fn check_load(&self, report: &RankReport, load: &LoadReport) -> Result<(), ReportError> {
+    fn check_loads(&self, report: &RankReport) -> Result<(), ReportError> {
         let (rank, step) = (report.rank, report.step);
-        let (first, last) = (load.first_step, load.last_step);
-        let is_new = self.ranks[rank.index()].load_reported.is_none_or(|reported| first > reported);
-        if !is_new || first > last || last > step {
-            return Err(ReportError::LoadSteps { rank, first, last, step });
+        let mut reported = self.ranks[rank.index()].load_reported;
+        for load in &report.loads {
+            let (first, last) = (load.first_step, load.last_step);
+            let is_new = reported.is_none_or(|reported| first > reported);
+            if !is_new || first > last || last > step {
+                return Err(ReportError::LoadSteps { rank, first, last, step });
+            }
+            check_counts(rank, load, self.shape, &self.topology)?;
+            reported = Some(last);
         }
-        check_counts(rank, load, self.shape, &self.topology)
+        Ok(())
     }
 
     fn take_load(&mut self, rank: RankId, load: &LoadReport) {

@@ -20,14 +20,16 @@ const LEAST_DIRECTIVE: usize = 1 + 8 + 4 + 8 + 8;
 impl StepHeader {
     /// The header as one message of opaque bytes.
     pub fn encode(&self) -> Vec<u8> {
-        frame(Kind::Header, |bytes| {
+        let mut bytes = Vec::with_capacity(64);
+        frame(Kind::Header, &mut bytes, |bytes| {
             write_u64(bytes, self.step.0);
             write_u64(bytes, self.epochs_digest);
             write_length(bytes, self.directives.len());
             for directive in &self.directives {
                 write_directive(bytes, directive);
             }
-        })
+        });
+        bytes
     }
 
     /// The header of a message.

@@ -4,7 +4,8 @@
 //! payload, and the CRC-32 (IEEE) of everything before it. Lists begin with their length as u32, what
 //! may be missing with a byte that is 1 when it is there and 0 when not.
 //!
-//! Version 2 added the shares of a table and the phase of a load.
+//! Version 2 added the shares of a table and the phase of a load; since version 3 a report holds a list
+//! of loads.
 //!
 //! Decoding never panics, checks every length against the bytes that are there before it allocates,
 //! and takes nothing whose checksum is wrong.
@@ -18,7 +19,7 @@ pub use error::WireError;
 use reader::Reader;
 
 /// The version of the layout that this library writes, and the only one that it reads.
-pub const WIRE_VERSION: u16 = 2;
+pub const WIRE_VERSION: u16 = 3;
 
 const MAGIC: [u8; 4] = *b"EPLB";
 const FRONT: usize = 12;
@@ -31,19 +32,18 @@ enum Kind {
     Report = 2,
 }
 
-/// The message around a payload.
-fn frame(kind: Kind, write_payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
+/// The message around a payload, in place of what `bytes` held.
+fn frame(kind: Kind, bytes: &mut Vec<u8>, write_payload: impl FnOnce(&mut Vec<u8>)) {
+    bytes.clear();
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&WIRE_VERSION.to_le_bytes());
     bytes.extend_from_slice(&[kind as u8, 0]);
     bytes.extend_from_slice(&[0; 4]);
-    write_payload(&mut bytes);
+    write_payload(bytes);
     let length = (bytes.len() - FRONT) as u32;
     bytes[FRONT - 4..FRONT].copy_from_slice(&length.to_le_bytes());
-    let checksum = crc32fast::hash(&bytes);
+    let checksum = crc32fast::hash(bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
-    bytes
 }
 
 /// The payload of a message of `kind`, once everything around it is right.

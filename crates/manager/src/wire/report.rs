@@ -9,9 +9,10 @@ use crate::{
 };
 
 const NONE: u8 = 0;
+const DIGEST: u8 = 1;
+
 const PLAIN: u8 = 1;
 const PREFIX_SUMS: u8 = 2;
-const DIGEST: u8 = 1;
 
 const MIXED: u8 = 0;
 const PREFILL: u8 = 1;
@@ -24,17 +25,34 @@ const COMMIT_FAILED: u8 = 4;
 const REVERTED: u8 = 5;
 const REVERT_FAILED: u8 = 6;
 
+/// The least bytes of a load: form, phase, two steps and the number of counts.
+const LEAST_LOAD: usize = 1 + 1 + 8 + 8 + 4;
+
 /// The least bytes of a status: token and kind.
 const LEAST_STATUS: usize = 8 + 1;
 
 impl RankReport {
     /// The report as one message of opaque bytes.
     pub fn encode(&self) -> Vec<u8> {
-        frame(Kind::Report, |bytes| {
+        let mut bytes = Vec::new();
+        self.encode_into(&mut bytes);
+        bytes
+    }
+
+    /// The same, written over what `bytes` held: memory that is used again for each step's report is
+    /// allocated once.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        let loads: usize = self.loads.iter().map(|load| LEAST_LOAD + 8 * load.counts.len()).sum();
+        bytes.clear();
+        bytes.reserve(128 + loads);
+        frame(Kind::Report, bytes, |bytes| {
             write_u32(bytes, self.rank.0);
             write_u64(bytes, self.step.0);
             write_u64(bytes, self.clock.0);
-            write_load(bytes, self.load.as_ref());
+            write_length(bytes, self.loads.len());
+            for load in &self.loads {
+                write_load(bytes, load);
+            }
             write_length(bytes, self.statuses.len());
             for TokenStatus { token, status } in &self.statuses {
                 write_u64(bytes, token.0);
@@ -48,7 +66,7 @@ impl RankReport {
                     write_u64(bytes, *digest);
                 }
             }
-        })
+        });
     }
 
     /// The report of a message.
@@ -60,7 +78,8 @@ impl RankReport {
         let rank = RankId(reader.u32("rank")?);
         let step = Step(reader.u64("step")?);
         let clock = Timestamp(reader.u64("clock")?);
-        let load = read_load(&mut reader)?;
+        let count = reader.length(LEAST_LOAD, "number of loads")?;
+        let loads = (0..count).map(|_| read_load(&mut reader)).collect::<Result<_, _>>()?;
         let count = reader.length(LEAST_STATUS, "number of statuses")?;
         let statuses = (0..count)
             .map(|_| {
@@ -77,15 +96,11 @@ impl RankReport {
             _ => return Err(reader.malformed("whether a digest follows")),
         };
         reader.finish()?;
-        Ok(Self { rank, step, clock, load, statuses, plan_digest })
+        Ok(Self { rank, step, clock, loads, statuses, plan_digest })
     }
 }
 
-fn write_load(bytes: &mut Vec<u8>, load: Option<&LoadReport>) {
-    let Some(load) = load else {
-        bytes.push(NONE);
-        return;
-    };
+fn write_load(bytes: &mut Vec<u8>, load: &LoadReport) {
     bytes.push(match load.form {
         CountForm::Plain => PLAIN,
         CountForm::PrefixSums => PREFIX_SUMS,
@@ -103,9 +118,8 @@ fn write_load(bytes: &mut Vec<u8>, load: Option<&LoadReport>) {
     }
 }
 
-fn read_load(reader: &mut Reader<'_>) -> Result<Option<LoadReport>, WireError> {
+fn read_load(reader: &mut Reader<'_>) -> Result<LoadReport, WireError> {
     let form = match reader.u8("form of the load")? {
-        NONE => return Ok(None),
         PLAIN => CountForm::Plain,
         PREFIX_SUMS => CountForm::PrefixSums,
         _ => return Err(reader.malformed("form of the load")),
@@ -120,7 +134,7 @@ fn read_load(reader: &mut Reader<'_>) -> Result<Option<LoadReport>, WireError> {
     let last_step = Step(reader.u64("last step of the load")?);
     let count = reader.length(8, "number of counts")?;
     let counts = (0..count).map(|_| reader.u64("count")).collect::<Result<_, _>>()?;
-    Ok(Some(LoadReport { first_step, last_step, counts, form, phase }))
+    Ok(LoadReport { first_step, last_step, counts, form, phase })
 }
 
 fn write_status(bytes: &mut Vec<u8>, status: &Status) {

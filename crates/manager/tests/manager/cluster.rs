@@ -303,7 +303,8 @@ impl Cluster {
             member.finish_prepares(self.step);
             let ran = self.ran.contains(&member.follower.rank());
             let load = ran.then(|| member.load(self.step, phase, &load, &self.topology));
-            let mut report = member.follower.report(Step(self.step), self.now, load);
+            let mut report =
+                member.follower.report(Step(self.step), self.now, load.into_iter().collect());
             if let Some(manager) = self.managers.get(index).filter(|_| self.managers.len() > 1) {
                 report.plan_digest = manager.plan_digest();
             }

@@ -49,7 +49,7 @@ fn revert(at_step: u64) -> Directive {
 }
 
 fn statuses(follower: &Follower) -> Vec<Status> {
-    let report = follower.report(Step(0), Timestamp(7), None);
+    let report = follower.report(Step(0), Timestamp(7), Vec::new());
     assert_eq!((report.rank, report.clock), (RankId(2), Timestamp(7)));
     let status = |TokenStatus { token, status }| {
         assert_eq!(token, TOKEN);
@@ -194,6 +194,8 @@ fn a_failed_commit_stays_on_the_old_epoch_and_runs_no_step_until_the_revert() {
         wanted: epochs_digest(&switched()),
     };
     assert_eq!(follower.check_step(Step(3)), Err(mismatch(3)));
+    let again = header(3, vec![commit(3)], &switched());
+    assert_eq!(refuses(&mut follower, &again), mismatch(3), "the same header again");
     let failed = Status::CommitFailed { reason: Reason::new("copy failed") };
     assert_eq!(statuses(&follower), [failed]);
     let error = refuses(&mut follower, &header(4, vec![commit(3)], &switched()));
@@ -350,8 +352,8 @@ fn headers_that_cannot_be_change_nothing() {
 #[test]
 fn a_report_is_never_older_than_what_it_answers() {
     let follower = committed();
-    assert_eq!(follower.report(Step(1), Timestamp(0), None).step, Step(3));
-    assert_eq!(follower.report(Step(4), Timestamp(0), None).step, Step(4));
+    assert_eq!(follower.report(Step(1), Timestamp(0), Vec::new()).step, Step(3));
+    assert_eq!(follower.report(Step(4), Timestamp(0), Vec::new()).step, Step(4));
 }
 
 #[test]

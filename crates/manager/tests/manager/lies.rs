@@ -171,8 +171,8 @@ fn reports_in_anothers_name_or_out_of_order_change_nothing() {
             |rig| {
                 let mut report = load_of_rank_2(rig);
                 report.step = Step(3);
-                report.load.iter_mut().for_each(|load| load.last_step = Step(3));
-                report.load.iter_mut().for_each(|load| load.first_step = Step(3));
+                report.loads.iter_mut().for_each(|load| load.last_step = Step(3));
+                report.loads.iter_mut().for_each(|load| load.first_step = Step(3));
                 (RankId(2), report)
             },
             ReportError::Late { rank: two, step: Step(3), last: step },

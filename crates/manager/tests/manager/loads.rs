@@ -1,7 +1,9 @@
 //! Load reports: how they add up, and what they are credited to.
 
 use eplb_core::{ExpertLoad, LayerId, Placement, RankId, Step};
-use eplb_manager::{CountForm, Event, LoadReport, ManagerConfig, Phase, PlanJob, ReportError};
+use eplb_manager::{
+    CountForm, Event, LoadReport, ManagerConfig, Phase, PlanJob, RankReport, ReportError,
+};
 
 use crate::rig::{
     RANKS, Rig, SLOTS, counted, eager, initial, load, prefix_sums, rotated, topology,
@@ -207,6 +209,41 @@ fn an_idle_step_is_no_sample() {
     }
     assert_eq!(rig.manager.counters().samples_empty, 2);
     assert_eq!(rig.jobs[0].windows, [load(8)]);
+}
+
+#[test]
+fn loads_that_come_late_are_credited_to_their_own_steps() {
+    let mut rig = Rig::new(samples(4));
+    let placement = rig.manager.placement().clone();
+    let late = |rank: u32, factors: &[(u64, u64)]| -> Vec<LoadReport> {
+        let part = |&(step, factor)| steps(step, step, &placement, &load(factor), rank);
+        factors.iter().map(part).collect()
+    };
+    for _ in 0..4 {
+        rig.step(true);
+    }
+    // Three ranks say all at once, after the device has caught up; one had it step by step.
+    for rank in 0..3 {
+        let loads = late(rank, &[(0, 1), (1, 2), (2, 4), (3, 8)]);
+        rig.send(RankReport { loads, ..rig.report_of(rank, None) });
+    }
+    for (step, factor) in [(0, 1), (1, 2), (2, 4), (3, 8)] {
+        assert!(rig.jobs.is_empty());
+        let loads = late(3, &[(step, factor)]);
+        rig.send(RankReport { loads, ..rig.report_of(3, None) });
+        rig.step(true);
+    }
+    assert_eq!(rig.manager.counters().samples_complete, 4);
+    assert_eq!(rig.jobs[0].windows, [load(15)]);
+    // A report is taken as a whole or not at all, and its loads rise.
+    for steps in [[(5, 1), (4, 1)], [(5, 1), (5, 1)], [(5, 1), (99, 1)], [(3, 1), (5, 1)]] {
+        let loads = late(0, &steps);
+        rig.send(RankReport { loads, ..rig.report_of(0, None) });
+    }
+    assert_eq!(rig.manager.counters().reports_with_wrong_steps, 4);
+    let loads = late(0, &[(5, 1), (7, 1)]);
+    rig.send(RankReport { loads, ..rig.report_of(0, None) });
+    assert_eq!(rig.manager.counters().reports_with_wrong_steps, 4);
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn forged(report: &RankReport, chance: &mut Chance) -> (RankId, RankReport) {
             forged.statuses = vec![says(first, status.clone()), says(first, status)];
         }
         5 => forged.statuses.push(says(Token(1 << 40), Status::Reverted)),
-        kind => match &mut forged.load {
+        kind => match forged.loads.first_mut() {
             Some(load) if kind == 6 => load.counts[0] = ExpertLoad::MOST_TOKENS + 1,
             Some(load) if kind == 7 => load.last_step = Step(load.last_step.0 + 9),
             Some(load) => load.counts.truncate(1),

@@ -199,7 +199,7 @@ impl Rig {
             rank: RankId(rank),
             step: self.last_step(),
             clock: self.now,
-            load,
+            loads: load.into_iter().collect(),
             statuses: Vec::new(),
             plan_digest: None,
         }

@@ -71,7 +71,7 @@ impl Group {
                 rank: RankId(rank),
                 step,
                 clock: self.clock.plus(Duration::from_millis(rank.into())),
-                load: Some(LoadReport::of_step(step, counts)),
+                loads: vec![LoadReport::of_step(step, counts)],
                 statuses: headers[0].directives.iter().map(done).collect(),
                 plan_digest: manager.plan_digest().filter(|_| !silent.contains(&rank)),
             }

@@ -66,15 +66,15 @@ fn report() -> impl Strategy<Value = RankReport> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u64>());
     let statuses = vec((any::<u64>(), status()), 0..4);
     let digest = option::of((any::<u64>(), any::<u64>()));
-    (numbers, option::of(load()), statuses, digest).prop_map(
-        |((rank, step, clock), load, statuses, digest)| {
+    (numbers, vec(load(), 0..4), statuses, digest).prop_map(
+        |((rank, step, clock), loads, statuses, digest)| {
             let status = |(token, status)| TokenStatus { token: Token(token), status };
             let of_round = |(round, digest)| PlanDigest { round: RoundId(round), digest };
             RankReport {
                 rank: RankId(rank),
                 step: Step(step),
                 clock: Timestamp(clock),
-                load,
+                loads,
                 statuses: statuses.into_iter().map(status).collect(),
                 plan_digest: digest.map(of_round),
             }
@@ -164,7 +164,7 @@ proptest! {
 }
 
 fn framed(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = b"EPLB\x02\x00".to_vec();
+    let mut bytes = b"EPLB\x03\x00".to_vec();
     bytes.extend([kind, 0]);
     bytes.extend((payload.len() as u32).to_le_bytes());
     bytes.extend(payload);
@@ -232,18 +232,18 @@ fn the_layout_of_shares_and_phases() {
             rank: RankId(0),
             step: Step(8),
             clock: Timestamp(0),
-            load: Some(load.clone().in_phase(phase)),
+            loads: vec![load.clone().in_phase(phase)],
             statuses: vec![],
             plan_digest: None,
         };
         let bytes = report.encode();
         let mut payload = bytes[12..bytes.len() - 4].to_vec();
-        // Behind rank, step and clock: the form of the load, then its phase.
-        assert_eq!(payload[20..22], [1, number]);
+        // Behind rank, step and clock: one load, its form, then its phase.
+        assert_eq!(payload[20..26], [1, 0, 0, 0, 1, number]);
         assert_eq!(RankReport::decode(&bytes), Ok(report));
-        payload[21] = 3;
+        payload[25] = 3;
         let error = RankReport::decode(&framed(2, &payload)).unwrap_err();
-        assert_eq!(error, WireError::Malformed { what: "phase of the load", offset: 22 });
+        assert_eq!(error, WireError::Malformed { what: "phase of the load", offset: 26 });
     }
 }
 
@@ -258,7 +258,7 @@ fn errors_say_what_is_wrong() {
     let error = StepHeader::decode(&other).unwrap_err();
     assert_eq!(error, WireError::Version { found: 9, supported: WIRE_VERSION });
     let text =
-        "the message has layout version 9, this library reads 2; use the same release on all ranks";
+        "the message has layout version 9, this library reads 3; use the same release on all ranks";
     assert_eq!(error.to_string(), text);
     assert_eq!(RankReport::decode(&bytes), Err(WireError::Kind { found: 1, expected: 2 }));
     // A count that the payload cannot hold is found before anything is allocated for it.

@@ -1,0 +1,193 @@
+//! A session before it knows the other ranks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use eplb_core::{ModelShape, Placement, RankId, Step, Topology};
+use eplb_device::{Device, Stream};
+use eplb_executor::{
+    ChangeFigures, Endpoint, Executor, ExecutorOptions, LoadCounters, WeightManifest,
+};
+use eplb_manager::Follower;
+
+use super::{Figures, Session};
+use crate::collection::Collection;
+use crate::config::{CommitMode, VerifyMode};
+use crate::device_routing::DeviceRouting;
+use crate::mover::Mover;
+use crate::supply::Supply;
+use crate::{Clock, Config, Error};
+
+/// Routing tables of one change that may be on their way to the device: there, and back, each twice.
+const UPLOADS_OF_A_CHANGE: usize = 4;
+
+/// What the engine lends to a session.
+#[derive(Debug)]
+pub struct Lent {
+    /// The device that holds the weights.
+    pub device: Device,
+    /// The stream that forward passes run on; layers are switched between them.
+    pub engine_stream: Stream,
+    /// The weights: every tensor of every layer, slot after slot.
+    pub weights: WeightManifest,
+}
+
+/// A session before it knows the other ranks.
+#[derive(Debug)]
+pub struct PendingSession {
+    executor: Executor,
+    follower: Follower,
+    rank: RankId,
+    topology: Topology,
+    /// Bytes per second that copies may take.
+    cap: Option<u64>,
+    counters: Option<LoadCounters>,
+    has_device_routing: bool,
+    layers_in_flight: usize,
+    is_canary: bool,
+    filled: ChangeFigures,
+}
+
+impl PendingSession {
+    /// Registers the weights of `rank`, which hold `placement`, and reserves all memory that moving
+    /// them will need.
+    ///
+    /// # Errors
+    /// Weights that don't fit the model or the slots; a device that refuses a call.
+    pub fn open(
+        config: &Config,
+        rank: RankId,
+        shape: ModelShape,
+        topology: &Topology,
+        placement: &Placement,
+        lent: Lent,
+    ) -> Result<Self, Error> {
+        Self::open_from(config, rank, shape, topology, placement, lent, &Supply::default())
+    }
+
+    /// As [`PendingSession::open`], with weights that come from a pool as far as `supply` says. Waits until
+    /// they are there, at most as long as `pool.timeout` says.
+    ///
+    /// # Errors
+    /// As [`PendingSession::open`]; there is no pool and slots to fill, or it can't be opened or read.
+    pub fn open_from(
+        config: &Config,
+        rank: RankId,
+        shape: ModelShape,
+        topology: &Topology,
+        placement: &Placement,
+        lent: Lent,
+        supply: &Supply,
+    ) -> Result<Self, Error> {
+        config.check()?;
+        let Lent { device, engine_stream, weights } = lent;
+        let layout = weights.layout(shape.experts());
+        let options = ExecutorOptions {
+            commit: match config.executor.commit {
+                CommitMode::InPlace => eplb_executor::CommitMode::InPlace,
+                CommitMode::Indirect => eplb_executor::CommitMode::Indirect,
+            },
+            spare_slots: config.executor.spare_slots,
+            staged_slots: config.most_changed_slots(topology.slots_of(rank).len()),
+            layers_in_flight: config.manager.layers_in_flight,
+            is_capped: config.executor.bandwidth_cap > 0,
+        };
+        let follower = Follower::new(rank, shape, topology.clone(), placement.clone())?;
+        let executor =
+            Executor::open(rank, shape, topology, options, &device, engine_stream, weights)?;
+        let (executor, filled) =
+            supply.provide(config, shape, topology, placement, layout, executor)?;
+        let is_canary = config.executor.verify == VerifyMode::Canary;
+        let cap = Some(config.executor.bandwidth_cap).filter(|&cap| cap > 0);
+        let (topology, layers_in_flight) = (topology.clone(), config.manager.layers_in_flight);
+        let (counters, has_device_routing) = (None, false);
+        Ok(Self {
+            executor,
+            follower,
+            rank,
+            topology,
+            cap,
+            counters,
+            has_device_routing,
+            layers_in_flight,
+            is_canary,
+            filled,
+        })
+    }
+
+    /// Lends the counters that the engine's kernels write, so that [`Session::collect`] reads the load
+    /// and reports hold it. They are checked by [`PendingSession::connect`].
+    #[must_use]
+    pub fn with_counters(self, counters: LoadCounters) -> Self {
+        Self { counters: Some(counters), ..self }
+    }
+
+    /// Keeps the routing tables on the device, too, for kernels that dispatch tokens; see
+    /// [`Session::device_routing`].
+    #[must_use]
+    pub fn with_device_routing(self) -> Self {
+        Self { has_device_routing: true, ..self }
+    }
+
+    /// What the other ranks need to know of this one, as bytes that the engine carries to them.
+    pub fn endpoint(&self) -> Vec<u8> {
+        self.executor.endpoint().encode()
+    }
+
+    /// Connects to the other ranks: `endpoints[rank]` holds that rank's bytes, this rank's own and
+    /// those of dead ranks are not looked at. `clock` is read for reports.
+    ///
+    /// # Errors
+    /// Another rank's endpoint is missing, damaged, or registered other weights; load counters that
+    /// don't fit; a device that refuses a call.
+    pub fn connect(self, endpoints: &[Vec<u8>], clock: Arc<dyn Clock>) -> Result<Session, Error> {
+        let mut decoded = Vec::new();
+        for rank in self.topology.live_ranks().filter(|&rank| rank != self.rank) {
+            if let Some(bytes) = endpoints.get(rank.index()) {
+                decoded.push(Endpoint::decode(rank, bytes)?);
+            }
+        }
+        let (migrator, switcher) = self.executor.connect(&decoded)?;
+        let mover = Mover::start(migrator, self.cap, format!("eplb-mover-{}", self.rank.0))?;
+        let placement = self.follower.placement();
+        let shape = placement.shape();
+        let routing = placement.layers().map(|layer| layer.routing(&self.topology));
+        let routing: Vec<_> = routing.map(Arc::new).collect();
+        let (device, stream) = (switcher.stream().device(), switcher.stream());
+        let device_routing = if self.has_device_routing {
+            let uploads = UPLOADS_OF_A_CHANGE * self.layers_in_flight;
+            let (rank, topology) = (self.rank, &self.topology);
+            let mut tables = DeviceRouting::reserve(device, shape, topology, rank, uploads)?;
+            let buffers = |layer| switcher.buffers(layer).of_rank(rank, topology).to_vec();
+            let of_layers = routing.iter().zip(shape.layer_ids());
+            tables
+                .publish_all(stream, of_layers.map(|(table, layer)| (&**table, buffers(layer))))?;
+            Some(tables)
+        } else {
+            None
+        };
+        let slots = self.topology.slots_of(self.rank).len();
+        let counters = self.counters;
+        let collection = counters
+            .map(|counters| Collection::open(counters, shape.layers(), slots, stream))
+            .transpose()?;
+        let loads = Vec::with_capacity(collection.as_ref().map_or(1, Collection::depth));
+        Ok(Session {
+            rank: self.rank,
+            topology: self.topology,
+            follower: self.follower,
+            mover,
+            switcher,
+            clock,
+            routing,
+            device_routing,
+            collection,
+            loads,
+            step: Step(0),
+            runs: false,
+            is_canary: self.is_canary,
+            open: BTreeMap::new(),
+            figures: Figures { filled: self.filled, ..Figures::default() },
+        })
+    }
+}
