@@ -19,15 +19,17 @@ use crate::memory::{pointer, stream as handle_of};
 use crate::nccl;
 use crate::round::{distance, groups, of_group};
 use crate::scratch::Scratch;
+use crate::siblings::Sibling;
 use crate::stream::{Lane, Launch};
 
 /// How long setting up links may take (R17); an abort from another thread ends it before. A backstop:
 /// deadlines are the caller's.
 const LINK_LIMIT: Duration = Duration::from_secs(120);
 /// How long an orderly end may take before the communicator is aborted instead, and how long the library
-/// may take to release it before that is left to a thread. It usually takes half a second; once, with two
-/// ranks of one process on two H100, it took more than 5 s.
-const RELEASE_LIMIT: Duration = Duration::from_secs(10);
+/// may take to release it before that is left to a thread. It usually takes half a second.
+const RELEASE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a creation waits until the device's last communicator is released on all ranks of the process.
+const SIBLING_LIMIT: Duration = Duration::from_secs(5);
 /// Polls before the first pause: most launches take a few dozen microseconds.
 const EAGER_POLLS: u32 = 200;
 /// So many times the library may refuse to say whether it is done.
@@ -53,7 +55,7 @@ pub(crate) struct CudaCommunicator {
 #[derive(Debug)]
 enum End {
     /// Ours, until it is aborted or destroyed.
-    Own(Mutex<Option<usize>>),
+    Own(Mutex<Option<usize>>, Sibling),
     /// The engine's.
     Borrowed(usize),
 }
@@ -68,7 +70,7 @@ impl CudaCommunicator {
     ) -> Result<Self> {
         let context = &shared.context;
         let nccl = nccl::of(context, "communicator")?;
-        let id = nccl::read_id(id)?;
+        let unique_id = nccl::read_id(id)?;
         let c_rank = c_number("communicator", "rank", rank)?;
         let c_size = c_number("communicator", "size", size)?;
         let mut version = 0;
@@ -78,6 +80,7 @@ impl CudaCommunicator {
         let channels = nccl::channels(size, options);
         let mut config = nccl::config(version, channels);
         let scratch = Scratch::allocate(context)?;
+        let sibling = Sibling::join(id, context.ordinal(), SIBLING_LIMIT);
         let mut communicator: ncclComm_t = std::ptr::null_mut();
         {
             let _bound = context.bind("communicator")?;
@@ -87,7 +90,7 @@ impl CudaCommunicator {
                 (nccl.ncclCommInitRankConfig)(
                     &raw mut communicator,
                     c_size,
-                    id,
+                    unique_id,
                     c_rank,
                     &raw mut config,
                 )
@@ -97,7 +100,7 @@ impl CudaCommunicator {
         Ok(Self {
             shared: Arc::clone(shared),
             nccl,
-            end: End::Own(Mutex::new(Some(communicator as usize))),
+            end: End::Own(Mutex::new(Some(communicator as usize)), sibling),
             rank,
             size,
             reserved: nccl::buffer_bytes(size, channels),
@@ -155,7 +158,7 @@ impl CudaCommunicator {
     fn with<T>(&self, call: impl FnOnce(ncclComm_t) -> T) -> Option<T> {
         match &self.end {
             End::Borrowed(handle) => Some(call(*handle as ncclComm_t)),
-            End::Own(handle) => {
+            End::Own(handle, _) => {
                 let handle = lock(handle);
                 (*handle).map(|handle| call(handle as ncclComm_t))
             }
@@ -257,7 +260,7 @@ impl CudaCommunicator {
         });
         if !is_known {
             let ended = match self.end {
-                End::Own(_) => self.give_up(&aborted(operation)),
+                End::Own(..) => self.give_up(&aborted(operation)),
                 End::Borrowed(_) => Err(aborted(operation)),
             };
             if ended.is_err() {
@@ -280,7 +283,7 @@ impl CudaCommunicator {
     fn take(&self) -> Option<ncclComm_t> {
         match &self.end {
             End::Borrowed(_) => None,
-            End::Own(handle) => lock(handle).take().map(|handle| handle as ncclComm_t),
+            End::Own(handle, _) => lock(handle).take().map(|handle| handle as ncclComm_t),
         }
     }
 
@@ -300,7 +303,11 @@ impl CudaCommunicator {
 
     /// Aborts a communicator that was taken.
     fn end(&self, communicator: ncclComm_t) -> Result<()> {
-        self.release("abort", self.nccl.ncclCommAbort, communicator)
+        let released = self.release("abort", self.nccl.ncclCommAbort, communicator);
+        if let End::Own(_, sibling) = &self.end {
+            sibling.release();
+        }
+        released
     }
 
     /// Ends a communicator in good order, with all of its work over.
@@ -318,7 +325,11 @@ impl CudaCommunicator {
         if let Err(error) = finalized {
             return self.end(communicator).and(Err(error));
         }
-        self.release("destroy", nccl.ncclCommDestroy, communicator)
+        let released = self.release("destroy", nccl.ncclCommDestroy, communicator);
+        if let End::Own(_, sibling) = &self.end {
+            sibling.release();
+        }
+        released
     }
 
     /// Calls what releases a communicator that was taken, on a thread of its own: the library waits

@@ -28,6 +28,7 @@ mod nccl;
 mod peer;
 mod round;
 mod scratch;
+mod siblings;
 mod stream;
 
 pub use backend::CudaBackend;
