@@ -216,7 +216,8 @@ fn shared_memory_is_filled_once() {
     }
     drop(pools);
     // The next start finds it filled.
-    let again = SharedMemoryPool::open(&path, &source, &mut Impatience).unwrap();
+    // (With patience: a process that another test starts holds copies of locks until it has begun.)
+    let again = SharedMemoryPool::open(&path, &source, &mut Patience::new()).unwrap();
     assert_served(&again);
     assert_eq!(reads(), all);
 }
@@ -230,14 +231,14 @@ fn shared_memory_that_a_crash_left_half_filled_is_filled_anew() {
         assert!(SharedMemoryPool::open(&path, &dying, &mut Patience::new()).is_err());
         assert!(fs::metadata(&path).unwrap().len() > 0, "it had begun");
         let source = Counted::new(usize::MAX);
-        let pool = SharedMemoryPool::open(&path, &source, &mut Impatience).unwrap();
+        let pool = SharedMemoryPool::open(&path, &source, &mut Patience::new()).unwrap();
         assert_served(&pool);
         drop(pool);
         fs::remove_file(&path).unwrap();
     }
     // A complete file whose header or length is damaged counts as not filled.
     let source = Counted::new(usize::MAX);
-    let fill = || SharedMemoryPool::open(&path, &source, &mut Impatience).unwrap();
+    let fill = || SharedMemoryPool::open(&path, &source, &mut Patience::new()).unwrap();
     drop(fill());
     let whole = fs::read(&path).unwrap();
     for position in [0, 9, 17, 25, 33, 41] {
@@ -304,7 +305,7 @@ fn shared_memory_whose_filler_is_killed_is_filled_by_the_next_process() {
     assert!(error.to_string().ends_with("another process has not filled it yet"), "{error}");
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_served(&SharedMemoryPool::open(&path, &source, &mut Impatience).unwrap());
+    assert_served(&SharedMemoryPool::open(&path, &source, &mut Patience::new()).unwrap());
 }
 
 #[test]
@@ -319,7 +320,7 @@ fn shared_memory_is_waited_for_until_a_deadline() {
     assert!(error.to_string().ends_with("another process has not filled it yet"), "{error}");
     // It dies; the system lets go of the lock.
     drop(filler);
-    let pool = SharedMemoryPool::open(&path, &source, &mut Impatience).unwrap();
+    let pool = SharedMemoryPool::open(&path, &source, &mut Patience::new()).unwrap();
     // Other experts don't get in while somebody reads these …
     let pattern = "layers.{layer}.experts.{tensor}";
     let template = TensorTemplate { first_layer: 1, layer_step: 2, ..TensorTemplate::new(pattern) };
@@ -330,7 +331,7 @@ fn shared_memory_is_waited_for_until_a_deadline() {
     assert_served(&pool);
     // … and do afterwards.
     drop(pool);
-    assert_served(&SharedMemoryPool::open(&path, &other, &mut Impatience).unwrap());
+    assert_served(&SharedMemoryPool::open(&path, &other, &mut Patience::new()).unwrap());
 }
 
 #[test]
