@@ -427,6 +427,9 @@ pub(crate) enum ForwardArgument {
 /// Flags of `eplb doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
+    /// Look for libraries where the section [backend.libraries] of this configuration says
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,13 +3,15 @@
 mod text;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
+use eplb::Config;
 use eplb::device::Diagnosis;
 use serde::Serialize;
 
 use crate::arguments::DoctorArguments;
-use crate::backends::{self, BackendName, LibrarySettings};
+use crate::backends::{self, BackendName, BackendSettings, LibrarySettings};
 use crate::failure::Failure;
 
 /// What `eplb doctor --json` prints.
@@ -32,7 +34,11 @@ pub(crate) fn doctor(
     arguments: &DoctorArguments,
     out: &mut dyn Write,
 ) -> Result<ExitCode, Failure> {
-    let backends = backends::diagnose(&LibrarySettings::default());
+    let libraries = match &arguments.config {
+        Some(path) => libraries_of(path)?,
+        None => LibrarySettings::default(),
+    };
+    let backends = backends::diagnose(&libraries);
     let usable: Vec<_> = backends.iter().filter(|found| found.usable).collect();
     let report = DoctorReport {
         version: env!("CARGO_PKG_VERSION"),
@@ -51,6 +57,13 @@ pub(crate) fn doctor(
     Ok(ExitCode::SUCCESS)
 }
 
+/// The paths that a configuration names, so that the findings are those of a run with it.
+fn libraries_of(path: &Path) -> Result<LibrarySettings, Failure> {
+    let config = Config::read(path).map_err(Failure::new)?;
+    let settings = BackendSettings::of(&config).map_err(|error| Failure::of_file(path, error))?;
+    Ok(settings.libraries)
+}
+
 fn advice(usable: &[&Diagnosis]) -> Vec<String> {
     let mut advice = Vec::new();
     for found in usable {
@@ -60,13 +73,13 @@ fn advice(usable: &[&Diagnosis]) -> Vec<String> {
             continue;
         }
         advice.push(format!("--backend {name} is possible: {}", found.reason));
-        let shares = |ability: fn(&eplb::device::DeviceInfo) -> bool| {
+        let all_can = |ability: fn(&eplb::device::DeviceInfo) -> bool| {
             found.devices.iter().filter_map(|device| device.info.as_ref()).all(ability)
         };
-        if !shares(|info| info.communicators) {
+        if !all_can(|info| info.communicators) {
             advice
                 .push(format!("{name} without communicators: ranks exchange by peer memory only"));
-        } else if !shares(|info| info.ranks_share_device) {
+        } else if !all_can(|info| info.ranks_share_device) {
             advice.push(format!(
                 "{name}: ranks that share a device exchange by peer memory, others also by communicators"
             ));

@@ -81,3 +81,17 @@ fn ranks_that_share_a_device_run_alike() {
     assert_eq!(each["digest"], shared["digest"]);
     assert_eq!(each["digest"].as_str().unwrap().len(), 32);
 }
+
+#[test]
+fn a_configuration_says_where_libraries_are_and_comes_before_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, "[backend.libraries]\nnccl = \"/of/the/file/libnccl.so\"").unwrap();
+    let config = config.to_str().unwrap();
+    let report = json(&without_libraries(&["doctor", "--json", "--config", config]));
+    let problem = |library: usize| report["backends"][1]["libraries"][library]["problem"].clone();
+    assert!(problem(2).as_str().unwrap().contains("/of/the/file/libnccl.so"), "{}", problem(2));
+    assert!(problem(0).as_str().unwrap().contains("/no/such/folder/EPLB_CUDART.so"));
+    let output = without_libraries(&["doctor", "--config", "/no/such/file.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -340,3 +340,23 @@ fn a_capped_migrator_queues_no_more_than_it_was_granted() {
     cluster.verify();
     cluster.end();
 }
+
+#[test]
+fn a_commit_in_place_makes_three_calls_and_asks_for_its_end_at_the_next_step() {
+    let shape = ModelShape::new(1, 8, 1).unwrap();
+    let topology = Topology::uniform(4, 3, 2).unwrap();
+    let mut cluster = Cluster::new(shape, topology, options(CommitMode::InPlace));
+    let layer = LayerId(0);
+    let to = cluster.layer_placement(layer, &random_table(8, 12, 7), 1);
+    let token = cluster.prepare(layer, &to).unwrap();
+    for rank in 0..cluster.ranks.len() {
+        let before = cluster.faults.calls().len();
+        let switcher = &mut cluster.ranks[rank].switcher;
+        switcher.commit(token).unwrap();
+        assert!(switcher.poll().is_empty(), "the poll of the same step");
+        assert_eq!(cluster.faults.calls()[before..], ["copy", "record_event", "record_event"]);
+        // The next one asks.
+        cluster.ranks[rank].switcher.poll();
+        assert!(cluster.faults.calls().len() > before + 3);
+    }
+}
