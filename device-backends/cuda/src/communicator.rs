@@ -1,7 +1,8 @@
 //! Communicators: one rank's end.
 
 use std::ffi::c_int;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use eplb_cuda_sys::{Nccl, cudaStream_t, ncclComm_t, ncclDataType_t, ncclRedOp_t, ncclResult_t};
@@ -19,7 +20,7 @@ use crate::memory::{pointer, stream as handle_of};
 use crate::nccl;
 use crate::round::{distance, groups, of_group};
 use crate::scratch::Scratch;
-use crate::siblings::Sibling;
+use crate::siblings::Siblings;
 use crate::stream::{Lane, Launch};
 
 /// How long setting up links may take (R17); an abort from another thread ends it before. A backstop:
@@ -28,8 +29,8 @@ const LINK_LIMIT: Duration = Duration::from_secs(120);
 /// How long an orderly end may take before the communicator is aborted instead, and how long the library
 /// may take to release it before that is left to a thread. It usually takes half a second.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
-/// How long a creation waits until the device's last communicator is released on all ranks of the process.
-const SIBLING_LIMIT: Duration = Duration::from_secs(5);
+/// How long the release is watched when it may wait for other ranks of this process.
+const SIBLING_PATIENCE: Duration = Duration::from_millis(50);
 /// Polls before the first pause: most launches take a few dozen microseconds.
 const EAGER_POLLS: u32 = 200;
 /// So many times the library may refuse to say whether it is done.
@@ -55,7 +56,7 @@ pub(crate) struct CudaCommunicator {
 #[derive(Debug)]
 enum End {
     /// Ours, until it is aborted or destroyed.
-    Own(Mutex<Option<usize>>, Sibling),
+    Own(Mutex<Option<usize>>, Siblings),
     /// The engine's.
     Borrowed(usize),
 }
@@ -80,7 +81,7 @@ impl CudaCommunicator {
         let channels = nccl::channels(size, options);
         let mut config = nccl::config(version, channels);
         let scratch = Scratch::allocate(context)?;
-        let sibling = Sibling::join(id, context.ordinal(), SIBLING_LIMIT);
+        let siblings = Siblings::join(id);
         let mut communicator: ncclComm_t = std::ptr::null_mut();
         {
             let _bound = context.bind("communicator")?;
@@ -100,7 +101,7 @@ impl CudaCommunicator {
         Ok(Self {
             shared: Arc::clone(shared),
             nccl,
-            end: End::Own(Mutex::new(Some(communicator as usize)), sibling),
+            end: End::Own(Mutex::new(Some(communicator as usize)), siblings),
             rank,
             size,
             reserved: nccl::buffer_bytes(size, channels),
@@ -303,11 +304,8 @@ impl CudaCommunicator {
 
     /// Aborts a communicator that was taken.
     fn end(&self, communicator: ncclComm_t) -> Result<()> {
-        let released = self.release("abort", self.nccl.ncclCommAbort, communicator);
-        if let End::Own(_, sibling) = &self.end {
-            sibling.release();
-        }
-        released
+        let released = self.release("abort", self.nccl.ncclCommAbort, communicator)?;
+        Self::wait_released("abort", &released)
     }
 
     /// Ends a communicator in good order, with all of its work over.
@@ -325,22 +323,25 @@ impl CudaCommunicator {
         if let Err(error) = finalized {
             return self.end(communicator).and(Err(error));
         }
-        let released = self.release("destroy", nccl.ncclCommDestroy, communicator);
-        if let End::Own(_, sibling) = &self.end {
-            sibling.release();
+        let released = self.release("destroy", nccl.ncclCommDestroy, communicator)?;
+        match &self.end {
+            End::Own(_, siblings) if siblings.are_none() => {
+                Self::wait_released("destroy", &released)
+            }
+            // Longer than a refusal takes, so that it is told.
+            _ => released.recv_timeout(SIBLING_PATIENCE).unwrap_or(Ok(())),
         }
-        released
     }
 
-    /// Calls what releases a communicator that was taken, on a thread of its own: the library waits
-    /// inside for its threads, and for work that is queued before that of the communicator. When that
-    /// takes too long the thread is left alone with it.
+    /// Calls what releases a communicator that was taken, on a thread of its own, which tells the outcome:
+    /// the library waits inside for its threads, and for work that is queued before that of the
+    /// communicator.
     fn release(
         &self,
         operation: &'static str,
         call: unsafe extern "C" fn(ncclComm_t) -> ncclResult_t,
         communicator: ncclComm_t,
-    ) -> Result<()> {
+    ) -> Result<Receiver<Result<()>>> {
         let (shared, nccl) = (Arc::clone(&self.shared), self.nccl);
         let handle = communicator as usize;
         let (sender, receiver) = mpsc::channel();
@@ -360,7 +361,12 @@ impl CudaCommunicator {
             let text = format!("no thread to release the communicator on: {error}");
             return Err(DeviceError::new(ErrorKind::Failed, operation, text));
         }
-        receiver.recv_timeout(RELEASE_LIMIT).unwrap_or_else(|_| {
+        Ok(receiver)
+    }
+
+    /// When it takes too long the thread is left alone with it.
+    fn wait_released(operation: &'static str, released: &Receiver<Result<()>>) -> Result<()> {
+        released.recv_timeout(RELEASE_LIMIT).unwrap_or_else(|_| {
             let seconds = RELEASE_LIMIT.as_secs();
             let text = format!("the library has not let go of the communicator in {seconds} s");
             Err(DeviceError::new(ErrorKind::TimedOut, operation, text))

@@ -12,6 +12,7 @@ using emulated::Communicator;
 using emulated::CommunicatorName;
 using emulated::CommunicatorRequest;
 using emulated::complain;
+using emulated::Context;
 using emulated::End;
 using emulated::end_of;
 using emulated::ends;
@@ -20,6 +21,7 @@ using emulated::Group;
 using emulated::Machine;
 using emulated::nccl_code;
 using emulated::Outcome;
+using emulated::Siblings;
 using emulated::Thread;
 
 namespace {
@@ -57,9 +59,13 @@ bool read_config(const ncclConfig_t *given, ncclConfig_t *config, std::string *w
     return blocks_soundly && channels_sound;
 }
 
-// Takes the communicator out of the library, so that its handle means nothing any more.
-void forget(ncclComm_t handle) {
-    if (const auto end = ends().remove(handle)) Machine::here().communicators.remove(end->counted);
+// Takes the communicator out of the library, so that its handle means nothing any more. Gives the contexts
+// in which memory is freed with it.
+std::vector<std::shared_ptr<Context>> forget(ncclComm_t handle) {
+    const auto end = ends().remove(handle);
+    if (end == nullptr) return {};
+    Machine::here().communicators.remove(end->counted);
+    return Siblings::all().leave(end->communicator()->name());
 }
 
 ncclResult_t create(const Call &call, ncclComm_t *handle, int ranks, const ncclUniqueId &id, int rank,
@@ -95,6 +101,7 @@ ncclResult_t create(const Call &call, ncclComm_t *handle, int ranks, const ncclU
     if (!begun.ok()) return complain(begun);
     auto end = std::make_shared<End>(communicator, config.blocking != 0);
     end->counted = Machine::here().communicators.add(communicator);
+    Siblings::all().join(communicator->name(), thread.context);
     *handle = static_cast<ncclComm_t>(ends().add(end));
     if (!end->blocks()) return ncclInProgress;
     if (Group::here().is_open()) {
@@ -174,7 +181,7 @@ EMULATED_API ncclResult_t ncclCommDestroy(ncclComm_t handle) {
     } else {
         communicator->abort();
     }
-    forget(handle);
+    for (const auto &context : forget(handle)) context->synchronize();
     return ncclSuccess;
 }
 

@@ -153,6 +153,25 @@ std::shared_ptr<End> end_of(const char *function, ncclComm_t handle) {
     return end;
 }
 
+Siblings &Siblings::all() {
+    static auto *const all = new Siblings;
+    return *all;
+}
+
+void Siblings::join(const CommunicatorName &name, const std::shared_ptr<Context> &context) {
+    std::lock_guard lock(mutex_);
+    families_[name.bytes()].contexts.push_back(context);
+}
+
+std::vector<std::shared_ptr<Context>> Siblings::leave(const CommunicatorName &name) {
+    std::lock_guard lock(mutex_);
+    const auto found = families_.find(name.bytes());
+    if (found == families_.end() || ++found->second.gone < found->second.contexts.size()) return {};
+    auto contexts = std::move(found->second.contexts);
+    families_.erase(found);
+    return contexts;
+}
+
 DeviceTurn::DeviceTurn(const char *function, int device) : device_(device) {
     std::lock_guard lock(turns().mutex);
     auto &[holder, depth] = turns().holders[device];

@@ -1,13 +1,16 @@
 // What a handle of NCCL stands for.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "core/communicator.h"
 #include "core/outcome.h"
@@ -67,6 +70,26 @@ private:
 Registry<End> &ends();
 // Null, and a report, if the handle means none.
 std::shared_ptr<End> end_of(const char *function, ncclComm_t handle);
+
+// The ranks of each communicator that are in this process. The last one that is released frees what all
+// of them hold, on all of their devices; and freeing waits for all work of a device.
+class Siblings {
+public:
+    static Siblings &all();
+
+    void join(const CommunicatorName &name, const std::shared_ptr<Context> &context);
+    // One of them goes; the contexts of all if it was the last one, else none.
+    std::vector<std::shared_ptr<Context>> leave(const CommunicatorName &name);
+
+private:
+    struct Family {
+        std::vector<std::shared_ptr<Context>> contexts;
+        size_t gone = 0;
+    };
+
+    std::mutex mutex_;
+    std::map<std::array<std::uint8_t, 24>, Family> families_;
+};
 
 // A device is in use by NCCL calls of one thread at a time: a second one is reported.
 class DeviceTurn {
