@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use eplb::CommitMode;
 use eplb::core::Estimator;
+use eplb_backends::BackendName;
 use serde::{Deserialize, Serialize};
 
-use crate::backends::BackendName;
 use crate::estimator::estimator;
 use crate::window_range::WindowRange;
 

@@ -8,12 +8,12 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use eplb::device::Backend;
+use eplb_backends::{BackendName, LibrarySettings};
 use eplb_conformance::{
     Expectations, Processes, Progress, Subject, SubjectError, Suite, serve_rank,
 };
 
 use crate::arguments::{ConformanceArguments, ConformanceRankArguments};
-use crate::backends::{self, BackendName, LibrarySettings};
 use crate::failure::Failure;
 use crate::output::{check_target, write_whole};
 use crate::progress::StepProgress;
@@ -90,7 +90,7 @@ pub(crate) fn conformance_rank(
 }
 
 fn open(name: BackendName) -> Result<Arc<dyn Backend>, Failure> {
-    backends::open(name, &LibrarySettings::default(), HOST_DEVICES)
+    eplb_backends::open(name, &LibrarySettings::default(), HOST_DEVICES).map_err(Failure::new)
 }
 
 /// How this program is started as a rank; the host's memory is that of one process.

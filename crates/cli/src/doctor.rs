@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use eplb::Config;
 use eplb::device::Diagnosis;
+use eplb_backends::{BackendName, BackendSettings, LibrarySettings};
 use serde::Serialize;
 
 use crate::arguments::DoctorArguments;
-use crate::backends::{self, BackendName, BackendSettings, LibrarySettings};
 use crate::failure::Failure;
 
 /// What `eplb doctor --json` prints.
@@ -38,7 +38,7 @@ pub(crate) fn doctor(
         Some(path) => libraries_of(path)?,
         None => LibrarySettings::default(),
     };
-    let backends = backends::diagnose(&libraries);
+    let backends = eplb_backends::diagnose(&libraries);
     let usable: Vec<_> = backends.iter().filter(|found| found.usable).collect();
     let report = DoctorReport {
         version: env!("CARGO_PKG_VERSION"),
@@ -60,7 +60,8 @@ pub(crate) fn doctor(
 /// The paths that a configuration names, so that the findings are those of a run with it.
 fn libraries_of(path: &Path) -> Result<LibrarySettings, Failure> {
     let config = Config::read(path).map_err(Failure::new)?;
-    let settings = BackendSettings::of(&config).map_err(|error| Failure::of_file(path, error))?;
+    let settings =
+        BackendSettings::of(&config.backend).map_err(|error| Failure::of_file(path, error))?;
     Ok(settings.libraries)
 }
 

@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
-mod backends;
 mod bench;
 mod chart;
 mod conformance;

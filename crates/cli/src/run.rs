@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use eplb_sim::{Devices, Progress, RunError, RunInput, RunReport, Trace};
 
 use crate::arguments::RunArguments;
-use crate::backends;
 use crate::failure::Failure;
 use crate::output::{check_target, write_whole};
 use crate::page;
@@ -39,7 +38,8 @@ pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitC
         trace.windows.truncate(settings.windows);
     }
     let progress = StepProgress::new(2 * trace.windows.len());
-    let opened = backends::open(backend.name, &backend.libraries, config.ep_size)?;
+    let opened = eplb_backends::open(backend.name, &backend.libraries, config.ep_size)
+        .map_err(Failure::new)?;
     let devices = |_| match backend.device {
         Some(ordinal) => Ok(Devices::one(opened.clone(), ordinal)),
         None => Devices::all(opened.clone()),

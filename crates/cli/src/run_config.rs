@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use eplb::{Config, ConfigError};
+use eplb_backends::BackendSettings;
 use eplb_sim::{RunSettings, SettingsError};
 
 use crate::arguments::RunArguments;
-use crate::backends::BackendSettings;
 use crate::failure::Failure;
 
 /// Reads the configuration file and puts the flags over it. Errors name the flag or the file.
@@ -26,8 +26,8 @@ pub(crate) fn configure(arguments: &RunArguments) -> Result<RunConfig, Failure> 
         let error = "[run] names no trace; give run.trace or --trace";
         return Err(Failure::of_file(&arguments.config, error));
     }
-    let mut backend =
-        BackendSettings::of(&config).map_err(|error| Failure::of_file(&arguments.config, error))?;
+    let mut backend = BackendSettings::of(&config.backend)
+        .map_err(|error| Failure::of_file(&arguments.config, error))?;
     backend.name = arguments.backend.unwrap_or(backend.name);
     backend.device = arguments.device.or(backend.device);
     Ok(RunConfig { config, settings, backend, flags })

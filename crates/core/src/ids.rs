@@ -11,6 +11,7 @@ macro_rules! index {
             Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]
         #[serde(transparent)]
+        #[repr(transparent)] // tables of ids are lent to C as tables of numbers
         pub struct $name(pub u32);
 
         impl $name {

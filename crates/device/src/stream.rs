@@ -14,21 +14,28 @@ use crate::{Device, DeviceError, Event, Memory, MemoryCopy, PinnedMemory, Result
 /// work return at once. When such a call fails with an error of the device (any kind but
 /// `InvalidUse` of this layer), some or all of its work may be queued nevertheless.
 ///
-/// Dropping a stream neither waits nor gives its work up: the device destroys it once it is idle.
-#[derive(Debug)]
+/// Clones are the same stream. Dropping the last one neither waits nor gives its work up: the device
+/// destroys the stream once it is idle.
+#[derive(Clone, Debug)]
 pub struct Stream {
-    queue: Arc<Queue>,
+    held: Arc<Held>,
     // Dropped last: the last handle of a device shuts it down.
     device: Device,
 }
 
+/// What the clones of a stream hold; the last of them retires the queue.
+#[derive(Debug)]
+struct Held {
+    queue: Arc<Queue>,
+}
+
 impl Stream {
     pub(crate) fn new(device: Device, queue: Arc<Queue>) -> Self {
-        Self { queue, device }
+        Self { held: Arc::new(Held { queue }), device }
     }
 
     pub(crate) fn queue(&self) -> &Queue {
-        &self.queue
+        &self.held.queue
     }
 
     /// The device it belongs to.
@@ -38,12 +45,12 @@ impl Stream {
 
     /// The vendor's stream.
     pub fn handle(&self) -> StreamHandle {
-        self.queue.handle()
+        self.held.queue.handle()
     }
 
     /// Whether the engine lent it.
     pub fn is_borrowed(&self) -> bool {
-        self.queue.is_borrowed()
+        self.held.queue.is_borrowed()
     }
 
     /// Queues copies as one batch, which has no order inside. No copies: nothing happens.
@@ -72,7 +79,7 @@ impl Stream {
             [(true, destination), (false, source)]
         });
         self.check_overlap("copy", ranges)?;
-        self.queue.enqueue(&Task::Copy(&checked))
+        self.held.queue.enqueue(&Task::Copy(&checked))
     }
 
     /// Queues one copy from the host to the device.
@@ -100,7 +107,7 @@ impl Stream {
     /// `InvalidUse` for another device's or imported memory.
     pub fn fill(&self, destination: &Memory, value: u8) -> Result<()> {
         self.check_local("fill", destination)?;
-        self.queue.enqueue(&Task::Fill(destination.span(), value))
+        self.held.queue.enqueue(&Task::Fill(destination.span(), value))
     }
 
     /// Sets `event` to the work queued so far.
@@ -110,7 +117,7 @@ impl Stream {
     /// `InvalidUse` for another device's event.
     pub fn record(&self, event: &Event) -> Result<()> {
         self.check_event("record", event)?;
-        event.record_on(&self.queue, |owned| self.queue.record(owned))
+        event.record_on(&self.held.queue, |owned| self.held.queue.record(owned))
     }
 
     /// Makes work queued later wait, on the device, for the point that `event` is set to now.
@@ -123,7 +130,7 @@ impl Stream {
         if !event.is_recorded() {
             return Ok(());
         }
-        self.queue.wait_for(event.owned())
+        self.held.queue.wait_for(event.owned())
     }
 
     /// Whether all queued work is done. Never waits.
@@ -132,7 +139,7 @@ impl Stream {
     ///
     /// The failure of the stream, which stays.
     pub fn is_complete(&self) -> Result<bool> {
-        match self.queue.progress()? {
+        match self.held.queue.progress()? {
             Progress::Complete => Ok(true),
             Progress::Pending => Ok(false),
             Progress::Failed(error) => Err(error),
@@ -158,11 +165,11 @@ impl Stream {
         if self.is_borrowed() {
             return Err(self.invalid("abort_stream", "the stream is the engine's to abort"));
         }
-        self.queue.abort()
+        self.held.queue.abort()
     }
 
     fn locate(&self, error: DeviceError) -> DeviceError {
-        self.queue.core().locate(error)
+        self.held.queue.core().locate(error)
     }
 
     pub(crate) fn invalid(&self, operation: &'static str, text: impl Into<String>) -> DeviceError {
@@ -182,7 +189,7 @@ impl Stream {
     }
 
     fn check_device(&self, operation: &'static str, span: &Span) -> Result<()> {
-        if Arc::ptr_eq(span.block().core(), self.queue.core()) {
+        if Arc::ptr_eq(span.block().core(), self.held.queue.core()) {
             return Ok(());
         }
         Err(self.invalid(operation, "a range is another device's; import it on this device first"))
@@ -213,7 +220,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for Held {
     fn drop(&mut self) {
         let core = self.queue.core();
         core.retire(Retired::Queue(Arc::clone(&self.queue)));

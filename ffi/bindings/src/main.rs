@@ -10,6 +10,9 @@
 //! - "Longer since 2.28.", "Shorter before 13.0.": versions whose structure has more or fewer bytes.
 //! - Fields called `eplb_...` are room of ours and are not looked for in the vendor's structure.
 //!
+//! The library's own C interface goes the other way: its headers are C, and what bindgen makes of them is
+//! what the exports of `eplb-capi` are written against.
+//!
 //! Run by `ci/update-bindings` and `ci/abi-check`; needs libclang when it runs, not when it is built.
 #![forbid(unsafe_code)]
 
@@ -18,6 +21,7 @@ mod declarations;
 mod description;
 mod error;
 mod header;
+mod interface;
 mod rust;
 mod types;
 mod version;
@@ -30,21 +34,21 @@ use crate::error::Error;
 use crate::version::Version;
 
 /// Says what it can do, when asked for something else.
-const USAGE: &str =
-    "use: eplb-bindings write CRATE | check CRATE | assertions CRATE HEADER VERSION OUTPUT";
+const USAGE: &str = "use: eplb-bindings write CRATE | check CRATE | write-interface CRATE | \
+                     check-interface CRATE | assertions CRATE HEADER VERSION OUTPUT";
 
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["write", folder] => each_output(Path::new(folder), |path, text| {
-            std::fs::write(path, text).map_err(|source| Error::file(path, source))
-        }),
-        ["check", folder] => each_output(Path::new(folder), |path, text| {
-            let found =
-                std::fs::read_to_string(path).map_err(|source| Error::file(path, source))?;
-            if found == text { Ok(()) } else { Err(Error::Drifted { path: path.to_owned() }) }
-        }),
+        ["write", folder] => each_output(Path::new(folder), write),
+        ["check", folder] => each_output(Path::new(folder), check),
+        ["write-interface", folder] => interface::files(Path::new(folder))?
+            .iter()
+            .try_for_each(|(path, text)| write(path, text)),
+        ["check-interface", folder] => interface::files(Path::new(folder))?
+            .iter()
+            .try_for_each(|(path, text)| check(path, text)),
         ["assertions", folder, header, version, output] => {
             let folder = Path::new(folder);
             let description = Description::read(folder)?;
@@ -55,6 +59,15 @@ fn main() -> Result<(), Error> {
         }
         _ => Err(Error::Usage { usage: USAGE }),
     }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|source| Error::file(path, source))
+}
+
+fn check(path: &Path, text: &str) -> Result<(), Error> {
+    let found = std::fs::read_to_string(path).map_err(|source| Error::file(path, source))?;
+    if found == text { Ok(()) } else { Err(Error::Drifted { path: path.to_owned() }) }
 }
 
 /// Calls `with` for each file that a crate's headers give.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eplb::device::{Backend, Device, Expired, Memory, Stream, Wait};
+use eplb_backends::{BackendName, LibrarySettings};
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::BenchDeviceArguments;
-use crate::backends::{self, BackendName, LibrarySettings};
 use crate::failure::Failure;
 
 /// Pause between two polls where there are too few processors to spin: short beside what is measured
@@ -134,7 +134,7 @@ pub(super) fn wait_for_stream(stream: &Stream, pace: &mut Pace) -> Result<(), Fa
 
 /// Opens the backend of a benchmark; the host shows a device for each rank.
 pub(super) fn open(on: &BenchDeviceArguments, ranks: u32) -> Result<Arc<dyn Backend>, Failure> {
-    backends::open(on.backend, &LibrarySettings::default(), ranks)
+    eplb_backends::open(on.backend, &LibrarySettings::default(), ranks).map_err(Failure::new)
 }
 
 /// The ordinals that ranks are dealt to in turn: the one that was chosen, or all.

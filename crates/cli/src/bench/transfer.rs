@@ -19,12 +19,12 @@ mod text;
 use std::io::{BufReader, Write};
 use std::process::ExitCode;
 
+use eplb_backends::{BackendName, LibrarySettings};
 use serde::Serialize;
 
 use super::figures::{gb_per_s, median, nanoseconds, ratio};
 use super::ground::{Ground, Polling, limit, open, ordinals, within};
 use crate::arguments::{BenchTransferArguments, BenchTransferRankArguments, CommitArgument};
-use crate::backends::{self, BackendName, LibrarySettings};
 use crate::failure::Failure;
 use crate::progress::StepProgress;
 use crew::Crew;
@@ -216,7 +216,8 @@ pub(super) fn transfer_rank(
     arguments: &BenchTransferRankArguments,
     out: &mut dyn Write,
 ) -> Result<ExitCode, Failure> {
-    let backend = backends::open(arguments.backend, &LibrarySettings::default(), MOST_RANKS)?;
+    let backend = eplb_backends::open(arguments.backend, &LibrarySettings::default(), MOST_RANKS)
+        .map_err(Failure::new)?;
     let mut orders = BufReader::new(std::io::stdin());
     let mut rank = rank::Rank::new(backend);
     while let Some(order) = message::receive::<Order>(&mut orders)? {

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use eplb::device::Backend;
+use eplb_backends::BackendName;
 
 use super::message::{Moved, Order, Reply, receive, send};
 use super::rank::Rank;
-use crate::backends::BackendName;
 use crate::failure::Failure;
 
 /// The hidden command that is one rank.

@@ -1,24 +1,21 @@
-//! The backends that this program was built with, by name. The only place that knows them all.
-
-mod names;
-mod settings;
+//! Opening a backend, and what each finds on a machine.
 
 use std::sync::Arc;
 
-use eplb::device::{Backend, Diagnosis};
+use eplb_device::{Backend, Diagnosis};
 use eplb_host::HostBackend;
 
-pub(crate) use names::BackendName;
-pub(crate) use settings::{BackendSettings, LibrarySettings};
-
-use crate::failure::Failure;
+use crate::{BackendName, LibrarySettings, OpenError};
 
 /// Opens a backend; `devices` is how many the host shows, which has as many as are wanted.
-pub(crate) fn open(
+///
+/// # Errors
+/// A backend that is not built in, or a library of it that was found and can't be used.
+pub fn open(
     name: BackendName,
     libraries: &LibrarySettings,
     devices: u32,
-) -> Result<Arc<dyn Backend>, Failure> {
+) -> Result<Arc<dyn Backend>, OpenError> {
     match name {
         BackendName::Host => Ok(HostBackend::new(devices)),
         BackendName::Cuda => open_cuda(libraries),
@@ -27,15 +24,15 @@ pub(crate) fn open(
 }
 
 /// What each backend finds here, the host first.
-pub(crate) fn diagnose(libraries: &LibrarySettings) -> Vec<Diagnosis> {
+pub fn diagnose(libraries: &LibrarySettings) -> Vec<Diagnosis> {
     vec![HostBackend::new(1).diagnose(), diagnose_cuda(libraries), diagnose_ascend(libraries)]
 }
 
 #[cfg(feature = "cuda")]
-fn open_cuda(libraries: &LibrarySettings) -> Result<Arc<dyn Backend>, Failure> {
+fn open_cuda(libraries: &LibrarySettings) -> Result<Arc<dyn Backend>, OpenError> {
     eplb_cuda::CudaBackend::open(&libraries.cuda())
         .map(|backend| Arc::new(backend) as _)
-        .map_err(Failure::new)
+        .map_err(|error| OpenError::Library(error.to_string()))
 }
 
 #[cfg(feature = "cuda")]
@@ -44,20 +41,20 @@ fn diagnose_cuda(libraries: &LibrarySettings) -> Diagnosis {
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_cuda(_: &LibrarySettings) -> Result<Arc<dyn Backend>, Failure> {
-    Err(Failure::new(built_without("cuda")))
+fn open_cuda(_: &LibrarySettings) -> Result<Arc<dyn Backend>, OpenError> {
+    Err(OpenError::NotBuiltIn { name: BackendName::Cuda })
 }
 
 #[cfg(not(feature = "cuda"))]
 fn diagnose_cuda(_: &LibrarySettings) -> Diagnosis {
-    Diagnosis::unusable("cuda", built_without("cuda"), Vec::new())
+    without(BackendName::Cuda)
 }
 
 #[cfg(feature = "ascend")]
-fn open_ascend(libraries: &LibrarySettings) -> Result<Arc<dyn Backend>, Failure> {
+fn open_ascend(libraries: &LibrarySettings) -> Result<Arc<dyn Backend>, OpenError> {
     eplb_ascend::AscendBackend::open(&libraries.ascend())
         .map(|backend| Arc::new(backend) as _)
-        .map_err(Failure::new)
+        .map_err(|error| OpenError::Library(error.to_string()))
 }
 
 #[cfg(feature = "ascend")]
@@ -66,16 +63,17 @@ fn diagnose_ascend(libraries: &LibrarySettings) -> Diagnosis {
 }
 
 #[cfg(not(feature = "ascend"))]
-fn open_ascend(_: &LibrarySettings) -> Result<Arc<dyn Backend>, Failure> {
-    Err(Failure::new(built_without("ascend")))
+fn open_ascend(_: &LibrarySettings) -> Result<Arc<dyn Backend>, OpenError> {
+    Err(OpenError::NotBuiltIn { name: BackendName::Ascend })
 }
 
 #[cfg(not(feature = "ascend"))]
 fn diagnose_ascend(_: &LibrarySettings) -> Diagnosis {
-    Diagnosis::unusable("ascend", built_without("ascend"), Vec::new())
+    without(BackendName::Ascend)
 }
 
 #[cfg(not(all(feature = "cuda", feature = "ascend")))]
-fn built_without(feature: &str) -> String {
-    format!("this program was built without {feature}; build it with --features {feature}")
+fn without(name: BackendName) -> Diagnosis {
+    let reason = OpenError::NotBuiltIn { name }.to_string();
+    Diagnosis::unusable(&name.to_string(), reason, Vec::new())
 }

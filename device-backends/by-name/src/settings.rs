@@ -2,42 +2,47 @@
 
 use std::path::PathBuf;
 
-use eplb::Config;
 use serde::Deserialize;
 
-use super::BackendName;
+use crate::BackendName;
 
-/// `[backend]`: what holds the weights. Flags override it.
+/// `[backend]`: what holds the weights.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct BackendSettings {
-    pub(crate) name: BackendName,
+pub struct BackendSettings {
+    /// The backend.
+    pub name: BackendName,
     /// The one device that all ranks share; all devices in turn unless given.
-    pub(crate) device: Option<u32>,
-    pub(crate) libraries: LibrarySettings,
+    pub device: Option<u32>,
+    /// Where its libraries are.
+    pub libraries: LibrarySettings,
 }
 
 /// `[backend.libraries]`: paths that are the only places looked at. Without one, the environment
 /// variable with its name (`EPLB_CUDART` for `cudart`) may name it, and then the usual places are looked
-/// at.
+/// at. Keys are known also where their backend is not built in.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[cfg_attr(
-    not(all(feature = "cuda", feature = "ascend")),
-    allow(dead_code, reason = "keys are known also where their backend is not built in")
-)]
-pub(crate) struct LibrarySettings {
-    cudart: Option<PathBuf>,
-    cuda: Option<PathBuf>,
-    nccl: Option<PathBuf>,
-    ascendcl: Option<PathBuf>,
-    hccl: Option<PathBuf>,
+pub struct LibrarySettings {
+    /// The CUDA runtime.
+    pub cudart: Option<PathBuf>,
+    /// The CUDA driver.
+    pub cuda: Option<PathBuf>,
+    /// NCCL.
+    pub nccl: Option<PathBuf>,
+    /// The ACL runtime.
+    pub ascendcl: Option<PathBuf>,
+    /// HCCL.
+    pub hccl: Option<PathBuf>,
 }
 
 impl BackendSettings {
-    /// Reads the section. The error is one line, without the file's name.
-    pub(crate) fn of(config: &Config) -> Result<Self, String> {
-        toml::Value::Table(config.backend.clone())
+    /// Reads the section.
+    ///
+    /// # Errors
+    /// One line that says what is wrong, without the file's name.
+    pub fn of(section: &toml::Table) -> Result<Self, String> {
+        toml::Value::Table(section.clone())
             .try_into()
             .map_err(|error: toml::de::Error| format!("[backend]: {}", error.message()))
     }
