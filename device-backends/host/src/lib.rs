@@ -49,9 +49,11 @@ mod event;
 mod gate;
 mod hub;
 mod imports;
+mod links;
 mod memory;
 mod peer;
 mod round;
 mod stream;
 
 pub use backend::{Hold, HostBackend};
+pub use links::{Carrier, CarrierError, Links, MOST_MESSAGE_BYTES};
