@@ -47,6 +47,7 @@ const VENDORS: &[Vendor] = &[
             Library { file: "libcudart.so", folders: &["cuda/runtime"], exports: "cuda*;" },
             Library { file: "libcuda.so.1", folders: &["cuda/driver"], exports: "cu*;" },
             Library { file: "libnccl.so.2", folders: &["nccl"], exports: "nccl*;" },
+            Library { file: "libcublas.so.13", folders: &["cublas"], exports: "cublas*;" },
         ],
         variants: &[],
     },

@@ -403,7 +403,7 @@ pub(crate) struct BenchStepArguments {
     /// Steps in steady state, without load reports and again with them
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10_000)]
     pub(crate) steps: u64,
-    /// What the forward stream does
+    /// What the forward stream of each device does
     #[arg(long, value_enum, value_name = "KIND", default_value_t = ForwardArgument::Copies)]
     pub(crate) forward: ForwardArgument,
     /// Microseconds that one step keeps the forward stream busy
@@ -422,6 +422,8 @@ pub(crate) enum ForwardArgument {
     Copies,
     /// A fill of the device's memory
     Fills,
+    /// A product of two matrices by the vendor's library (cuBLAS)
+    Products,
 }
 
 /// Flags of `eplb doctor`.

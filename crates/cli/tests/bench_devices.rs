@@ -200,7 +200,7 @@ fn people_read_tables() {
     for (flags, words) in [
         (TRANSFER, ["transfer, 1 in flight", "transfer, 3 in flight", "ceiling: memcpy"]),
         (COMMIT, ["in place", "ceiling, slot by slot", "indirect"]),
-        (STEP, ["steady, with load", "a layer is switched", "forward stream: pieces of"]),
+        (STEP, ["steady, with load", "a layer is switched", "forward streams: 2, pieces of"]),
     ] {
         let text = printed(&line(flags));
         assert!(text.starts_with("backend host\n  device 0: host memory"), "{text}");

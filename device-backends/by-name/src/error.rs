@@ -1,4 +1,4 @@
-//! Why a backend can't be opened.
+//! Why a backend, or something of it, can't be opened.
 
 use eplb_device::DeviceError;
 use thiserror::Error;
@@ -18,6 +18,12 @@ pub enum OpenError {
     /// The program was built without it.
     #[error("this program was built without {name}; build it with --features {name}")]
     NotBuiltIn {
+        /// The backend.
+        name: BackendName,
+    },
+    /// The backend has no matrix products.
+    #[error("there are no matrix products on {name}; use copies or fills")]
+    NoProducts {
         /// The backend.
         name: BackendName,
     },

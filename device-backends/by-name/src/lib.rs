@@ -9,9 +9,11 @@
 mod error;
 mod name;
 mod open;
+mod products;
 mod settings;
 
 pub use error::OpenError;
 pub use name::BackendName;
 pub use open::{diagnose, open};
+pub use products::{Products, products};
 pub use settings::{BackendSettings, LibrarySettings};

@@ -145,7 +145,7 @@ fn nccl_kind(status: ncclResult_t) -> ErrorKind {
     }
 }
 
-fn words(text: *const c_char) -> String {
+pub(crate) fn words(text: *const c_char) -> String {
     if text.is_null() {
         return String::new();
     }

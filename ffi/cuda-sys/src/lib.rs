@@ -1,4 +1,5 @@
-//! The CUDA runtime, the CUDA driver and NCCL: declarations, and tables that are loaded at run time.
+//! The CUDA runtime, the CUDA driver, NCCL and what benchmarks use of cuBLAS: declarations, and tables that are
+//! loaded at run time.
 //!
 //! Nothing is linked: a process without these libraries learns so from [`LoadError`], which says what
 //! was tried. The declarations are made from our own headers in `include/` by `ci/update-bindings`, and

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use eplb_loading::{LibraryNames, load};
 
-use crate::names::{CUDA_DRIVER, CUDA_RUNTIME, NCCL};
-use crate::{CudaDriver, CudaRuntime, Nccl, Origin, cudaError_t};
+use crate::names::{CUBLAS, CUDA_DRIVER, CUDA_RUNTIME, NCCL};
+use crate::{Cublas, CudaDriver, CudaRuntime, Nccl, Origin, cudaError_t};
 
 /// The first version of the CUDA runtime whose `cudaMemcpyBatchAsync` has the arguments of 13.
 const RUNTIME_13: c_int = 13_000;
@@ -76,6 +76,20 @@ impl Nccl {
     pub const NAMES: LibraryNames = NCCL;
 
     /// Loads NCCL, 2.14.3 or later. Needs no device.
+    ///
+    /// # Errors
+    ///
+    /// The library is not there, or not complete.
+    pub fn open(search: &Search) -> Result<Loaded<Self>, LoadError> {
+        load(&Self::NAMES, search)
+    }
+}
+
+impl Cublas {
+    /// How the library is called.
+    pub const NAMES: LibraryNames = CUBLAS;
+
+    /// Loads cuBLAS. Needs no device.
     ///
     /// # Errors
     ///

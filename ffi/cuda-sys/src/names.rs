@@ -16,3 +16,10 @@ pub(crate) const CUDA_DRIVER: LibraryNames =
 /// NCCL has kept one major; the plain name exists only where its development files are.
 pub(crate) const NCCL: LibraryNames =
     LibraryNames::new("NCCL", "EPLB_NCCL", &["libnccl.so.2", "libnccl.so"]);
+
+/// cuBLAS, whose majors are CUDA's.
+pub(crate) const CUBLAS: LibraryNames = LibraryNames::new(
+    "cuBLAS",
+    "EPLB_CUBLAS",
+    &["libcublas.so.13", "libcublas.so.12", "libcublas.so"],
+);

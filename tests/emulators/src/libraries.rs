@@ -43,7 +43,7 @@ impl Vendor {
     }
 }
 
-/// The emulated CUDA runtime and driver, and NCCL.
+/// The emulated CUDA runtime and driver, NCCL and cuBLAS.
 pub fn cuda() -> Emulated {
     Emulated {
         folder: Path::new(FOLDER).join("cuda"),
@@ -51,6 +51,7 @@ pub fn cuda() -> Emulated {
             ("EPLB_CUDART", "libcudart.so"),
             ("EPLB_CUDA", "libcuda.so.1"),
             ("EPLB_NCCL", "libnccl.so.2"),
+            ("EPLB_CUBLAS", "libcublas.so.13"),
         ],
         core: "libeplb_emulated_cuda.so",
     }

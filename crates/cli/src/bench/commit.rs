@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::executor_options;
 use super::figures::{Times, gb_per_s, median, nanoseconds, ratio};
-use super::forward::{Piece, PieceFacts};
+use super::forward::{Piece, PieceFacts, Wanted};
 use super::ground::{
     DeviceFacts, Ground, Polling, limit, open, ordinals, wait_for, wait_for_stream, within,
     written_memory,
@@ -131,7 +131,9 @@ pub(super) fn commit(
     let polling = Polling::for_threads(1);
     let facts = DeviceFacts::of(&device)?;
     let stream = device.stream(StreamPriority::High).map_err(Failure::new)?;
-    let blocker = Piece::calibrate(ForwardArgument::Copies, &stream, PIECE, polling, limit)?;
+    let wanted =
+        Wanted { backend: arguments.on.backend, kind: ForwardArgument::Copies, time: PIECE };
+    let blocker = Piece::calibrate(wanted, &stream, polling, limit)?;
     let bench =
         Bench { arguments, device: &device, stream: &stream, blocker: &blocker, polling, limit };
     let wants = |mode| arguments.commit.is_none_or(|only| only == mode);

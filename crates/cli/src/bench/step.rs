@@ -6,47 +6,48 @@
 //! layers is under way, beside a forward stream; steps in which a layer's change begins, is under way and
 //! is switched over are told apart.
 //!
-//! The forward stream of the first rank gets a piece of work a step, and at most two are queued ahead, so
-//! that it is never idle and the host keeps its pace. It is another stream than the one that layers are
+//! The forward stream of the first rank on each device gets a piece of work a step, and at most two are queued
+//! ahead, so that it is never idle and the host keeps its pace. It is another stream than the one that layers are
 //! switched on, and in each step either waits for the other, which orders work as on one stream: the books
 //! that this library keeps of its own copies on a stream then hold the step's alone, as in an engine, whose
-//! kernels they never see. The time until all pieces of a rebalance have ended is
+//! kernels they never see. The time until all pieces of a rebalance have ended, on all devices, is
 //! compared with that of as many steps without one, which come right after; each pair gives one ratio.
-//! Other ranks have no forward stream: where they share the first rank's device, the traffic of all of them
-//! falls on one forward stream, more than on a rank with a device of its own.
+//! Ranks that share a device share its forward stream: the traffic of all of them falls on it, more than on
+//! that of a rank with a device of its own.
 //!
 //! Device calls are counted, and memory is looked at, in a second engine, since both take time.
 
 mod calls;
 mod engine;
+mod forward_streams;
 mod text;
 
-use std::collections::VecDeque;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use eplb::Session;
-use eplb::device::{Device, Event, Stream, StreamPriority};
+use eplb::core::RankId;
+use eplb::device::Device;
 use serde::Serialize;
 
 use super::figures::{Times, median, nanoseconds, ratio};
-use super::forward::{Piece, PieceFacts};
-use super::ground::{Ground, Polling, limit, open, ordinals, wait_for_stream, within};
+use super::forward::PieceFacts;
+use super::ground::Polling;
+use super::ground::{Ground, limit, open, ordinals, within};
 use super::transfer::MOST_EXPERT_BYTES;
 use crate::arguments::{BenchStepArguments, CommitArgument};
 use crate::failure::Failure;
 use crate::progress::StepProgress;
 use calls::CallCounter;
 use engine::{Engine, Kind, Stepped};
+use forward_streams::ForwardStreams;
 
 const MOST_RANKS: u32 = 64;
 const MOST_SLOTS: u32 = 1_024;
 const MOST_LAYERS: u32 = 1_024;
 const MOST_STEPS: u64 = 100_000_000;
 const MOST_REPEATS: usize = 10_000;
-/// Pieces queued before the host waits for the first of them.
-const AHEAD: usize = 2;
 /// Steps in steady state whose device calls are counted.
 const COUNTED_STEPS: u64 = 100;
 /// Steps that a rebalance may take, whatever their length.
@@ -101,11 +102,13 @@ struct Calls {
     names: Vec<&'static str>,
 }
 
-/// The forward stream with and without a rebalance.
+/// The forward streams with and without a rebalance.
 #[derive(Debug, Serialize)]
 struct Forward {
     #[serde(flatten)]
     piece: PieceFacts,
+    /// Of each device, the first rank's first.
+    pieces: Vec<PieceFacts>,
     runs: Vec<ForwardRun>,
     /// Median of the runs' ratios.
     ratio: f64,
@@ -175,8 +178,8 @@ pub(super) fn step(
 
     progress.show("steady state", 0);
     let mut engine = Engine::open(arguments, &backend, &ordinals, polling, limit)?;
-    let piece = calibrate(&engine, arguments, polling, limit)?;
-    let mut bench = Bench { piece, polling, limit, times: ByKind::default() };
+    let forward = ForwardStreams::open(&engine, arguments, polling, limit)?;
+    let mut bench = Bench { forward, limit, times: ByKind::default() };
     bench.rebalance(&mut engine, None, |_| Ok(()))?;
     bench.times = ByKind::default();
     bench.steady(&mut engine, arguments.steps, None)?;
@@ -192,16 +195,16 @@ pub(super) fn step(
     }
     let (facts, reserved) = (engine.facts.clone(), engine.memory);
     let ranks_on_device = facts.iter().filter(|device| device.ordinal == facts[0].ordinal).count();
+    let Bench { forward, times, .. } = bench;
+    let pieces = forward.facts();
+    drop(forward);
     engine.close()?;
-    let Bench { piece, times, .. } = bench;
-    let piece_facts = piece.facts();
-    drop(piece);
 
     progress.show("device calls", arguments.repeat + 2);
     let (counter, counted) = CallCounter::wrap(backend);
     let mut engine = Engine::open(arguments, &counted, &ordinals, polling, limit)?;
-    let piece = calibrate(&engine, arguments, polling, limit)?;
-    let mut bench = Bench { piece, polling, limit, times: ByKind::default() };
+    let forward = ForwardStreams::open(&engine, arguments, polling, limit)?;
+    let mut bench = Bench { forward, limit, times: ByKind::default() };
     bench.rebalance(&mut engine, None, |_| Ok(()))?;
     bench.times = ByKind::default();
     bench.steady(&mut engine, COUNTED_STEPS, Some(&counter))?;
@@ -215,13 +218,15 @@ pub(super) fn step(
         Ok(())
     })?;
     drop(device);
+    let Bench { forward, times: counted, .. } = bench;
+    drop(forward);
     engine.close()?;
-    let counted = bench.times;
     progress.end();
 
     let mid_cycle = Steps::of(times.mid_cycle(), counted.mid_cycle());
     let forward = Forward {
-        piece: piece_facts,
+        piece: pieces[0],
+        pieces,
         ratio: median(runs.iter().map(|run| run.ratio).collect()),
         stall_ns: median(
             runs.iter().map(|run| run.rebalance_ns as f64 - run.quiet_ns as f64).collect(),
@@ -271,32 +276,11 @@ fn check(arguments: &BenchStepArguments) -> Result<(), Failure> {
     within("--repeat", arguments.repeat, 1, MOST_REPEATS)
 }
 
-fn calibrate(
-    engine: &Engine,
-    arguments: &BenchStepArguments,
-    polling: Polling,
-    limit: Duration,
-) -> Result<Piece, Failure> {
-    let stream = engine.devices[0].stream(StreamPriority::High).map_err(Failure::new)?;
-    let target = Duration::from_micros(arguments.piece_us);
-    Piece::calibrate(arguments.forward, &stream, target, polling, limit)
-}
-
-/// The forward stream and the samples.
+/// The forward streams and the samples.
 struct Bench {
-    piece: Piece,
-    polling: Polling,
+    forward: ForwardStreams,
     limit: Duration,
     times: ByKind,
-}
-
-/// A forward stream and what is queued ahead on it.
-struct Ahead<'a> {
-    piece: &'a Piece,
-    stream: Stream,
-    polling: Polling,
-    limit: Duration,
-    ends: VecDeque<Event>,
 }
 
 impl Bench {
@@ -309,7 +293,7 @@ impl Bench {
     ) -> Result<(), Failure> {
         for with_load in [false, true] {
             for _ in 0..steps {
-                let stepped = engine.step(with_load, counter, |_| Ok(()))?;
+                let stepped = engine.step(with_load, counter, |_, _| Ok(()))?;
                 let samples = match with_load {
                     false => &mut self.times.steady,
                     true => &mut self.times.steady_with_load,
@@ -320,7 +304,7 @@ impl Bench {
         Ok(())
     }
 
-    /// A rebalance beside the forward stream, and as many steps without one.
+    /// A rebalance beside the forward streams, and as many steps without one.
     fn pair(&mut self, engine: &mut Engine) -> Result<ForwardRun, Failure> {
         let (committed, received) = (engine.counters().layers_committed, engine.received_bytes());
         engine.change_load();
@@ -330,19 +314,18 @@ impl Bench {
         if layers_committed == 0 {
             return Err(Failure::new("the plan changed no layer; give more --slots or --ranks"));
         }
-        let mut ahead = Ahead::new(self, engine)?;
         let begun = Instant::now();
         for _ in 0..steps {
-            engine.step(true, None, |session| ahead.forward(session))?;
+            engine.step(true, None, |rank, session| self.forward.forward(rank, session))?;
         }
-        ahead.end()?;
+        self.forward.end()?;
         let quiet_ns = nanoseconds(begun.elapsed());
         let ratio = ratio(rebalance_ns as f64, quiet_ns as f64);
         Ok(ForwardRun { steps, layers_committed, received_bytes, rebalance_ns, quiet_ns, ratio })
     }
 
-    /// Steps beside the forward stream until the rebalance that the present load leads to is over, and
-    /// the time until the forward stream is idle. `look` is called in each step.
+    /// Steps beside the forward streams until the rebalance that the present load leads to is over, and
+    /// the time until the forward streams are idle. `look` is called in each step.
     fn rebalance(
         &mut self,
         engine: &mut Engine,
@@ -351,7 +334,6 @@ impl Bench {
     ) -> Result<(u64, u64), Failure> {
         let until = Instant::now() + self.limit;
         let rounds = engine.counters().rounds_finished;
-        let mut ahead = Ahead::new(self, engine)?;
         let mut seen = ByKind::default();
         let mut steps = 0;
         let begun = Instant::now();
@@ -360,9 +342,9 @@ impl Bench {
                 let text = format!("a rebalance was not over after {steps} steps; see --deadline");
                 return Err(Failure::new(text));
             }
-            let stepped = engine.step(true, counter, |session| {
-                ahead.forward(session)?;
-                look(session)
+            let stepped = engine.step(true, counter, |rank, session| {
+                self.forward.forward(rank, session)?;
+                if rank == RankId(0) { look(session) } else { Ok(()) }
             })?;
             steps += 1;
             match stepped.kind {
@@ -372,43 +354,10 @@ impl Bench {
                 Kind::Commits => seen.commits.push(stepped),
             }
         }
-        ahead.end()?;
+        self.forward.end()?;
         let elapsed = nanoseconds(begun.elapsed());
         self.times.add_mid_cycle(seen);
         Ok((steps, elapsed))
-    }
-}
-
-impl<'a> Ahead<'a> {
-    fn new(bench: &'a Bench, engine: &Engine) -> Result<Self, Failure> {
-        let Bench { piece, polling, limit, .. } = bench;
-        let stream = engine.devices[0].stream(StreamPriority::High).map_err(Failure::new)?;
-        Ok(Self { piece, stream, polling: *polling, limit: *limit, ends: VecDeque::new() })
-    }
-
-    /// Queues a piece behind what the step has queued, and before what the next one queues; once the
-    /// stream has no more than some ahead.
-    fn forward(&mut self, session: &Session) -> Result<(), Failure> {
-        if self.ends.len() == AHEAD
-            && let Some(end) = self.ends.pop_front()
-        {
-            end.wait(&mut self.polling.pace(self.limit)).map_err(Failure::new)?;
-        }
-        let switches = session.engine_stream();
-        let event = || self.stream.device().event().map_err(Failure::new);
-        let (switched, end) = (event()?, event()?);
-        switches.record(&switched).map_err(Failure::new)?;
-        self.stream.wait_for(&switched).map_err(Failure::new)?;
-        self.piece.queue(&self.stream)?;
-        self.stream.record(&end).map_err(Failure::new)?;
-        switches.wait_for(&end).map_err(Failure::new)?;
-        self.ends.push_back(end);
-        Ok(())
-    }
-
-    /// Waits until the last piece has ended.
-    fn end(self) -> Result<(), Failure> {
-        wait_for_stream(&self.stream, &mut self.polling.pace(self.limit))
     }
 }
 

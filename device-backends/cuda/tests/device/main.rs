@@ -20,6 +20,7 @@ mod emulated;
 mod lent;
 mod memory;
 mod peers;
+mod products;
 mod streams;
 mod support;
 
@@ -78,6 +79,11 @@ const CHECKS: &[Check] = &[
     (
         "communicators::pending_work_fails_by_an_abort",
         communicators::pending_work_fails_by_an_abort,
+    ),
+    ("products::products_are_queued_on_any_stream", products::products_are_queued_on_any_stream),
+    (
+        "products::products_that_cannot_be_are_refused",
+        products::products_that_cannot_be_are_refused,
     ),
 ];
 

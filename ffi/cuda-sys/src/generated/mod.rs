@@ -7,6 +7,8 @@
     reason = "names are the vendor's, and names of codes say what they mean"
 )]
 
+mod eplb_cublas;
+mod eplb_cublas_functions;
 mod eplb_cuda_driver;
 mod eplb_cuda_driver_functions;
 mod eplb_cuda_runtime;
@@ -14,6 +16,8 @@ mod eplb_cuda_runtime_functions;
 mod eplb_nccl;
 mod eplb_nccl_functions;
 
+pub use eplb_cublas::*;
+pub use eplb_cublas_functions::Cublas;
 pub use eplb_cuda_driver::*;
 pub use eplb_cuda_driver_functions::CudaDriver;
 pub use eplb_cuda_runtime::*;

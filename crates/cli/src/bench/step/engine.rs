@@ -152,12 +152,12 @@ impl Engine {
         self.load += 1;
     }
 
-    /// One step of all ranks; `forward` queues the first rank's forward pass, between the two calls.
+    /// One step of all ranks; `forward` queues a rank's forward pass, between the two calls.
     pub(super) fn step(
         &mut self,
         with_load: bool,
         counter: Option<&CallCounter>,
-        mut forward: impl FnMut(&Session) -> Result<(), Failure>,
+        mut forward: impl FnMut(RankId, &Session) -> Result<(), Failure>,
     ) -> Result<Stepped, Failure> {
         let step = self.next;
         self.next = step.next();
@@ -170,9 +170,7 @@ impl Engine {
             let (begun_calls, begin_ns, began) =
                 observed(counter, || session.begin_step(&header).map_err(Failure::new));
             began?;
-            if rank == RankId(0) {
-                forward(session)?;
-            }
+            forward(rank, session)?;
             let load = with_load.then(|| self.count(rank, step));
             let session = &mut self.sessions[rank.index()];
             let (end_calls, end_ns, report) = observed(counter, || session.end_step(load, None));

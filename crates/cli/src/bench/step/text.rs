@@ -42,8 +42,9 @@ pub(super) fn render(report: &StepReport) -> String {
         rows.text(),
     );
     text += &format!(
-        "forward stream: pieces of {} µs; beside a rebalance of {layers} layers ({} received) it takes\n\
-         {:.4} of its time without one, {} µs more (medians of {})\n",
+        "forward streams: {}, pieces of {} µs; beside a rebalance of {layers} layers ({} received) they take\n\
+         {:.4} of their time without one, {} µs more (medians of {})\n",
+        forward.pieces.len(),
         microseconds(forward.piece.piece_ns as f64),
         bytes(received),
         forward.ratio,
