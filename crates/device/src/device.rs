@@ -178,7 +178,8 @@ impl Device {
     /// # Errors
     ///
     /// `InvalidUse` for a key that is damaged, unknown or stale (as far as that can be known);
-    /// `Unsupported`.
+    /// `Unsupported` where the device has no peer memory, or the memory is out of this process's reach,
+    /// as on another host: the bytes have to come another way.
     pub fn import(&self, key: &PeerKey) -> Result<PeerMemory> {
         if !self.info().peer_memory {
             return Err(self.unsupported("import", "the device has no peer memory"));

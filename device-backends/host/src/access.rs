@@ -46,13 +46,13 @@ impl AccessTable {
         bytes: usize,
     ) -> Result<()> {
         let accesses = [access(destination, bytes, true), access(source, bytes, false)];
-        self.enter(stop, &accesses)?;
-        // SAFETY: the caller's promise; threads that touch the same bytes are kept out by the table.
-        unsafe {
-            std::ptr::copy_nonoverlapping(source as *const u8, destination as *mut u8, bytes);
-        }
-        self.leave(&accesses);
-        Ok(())
+        self.alone_at(stop, &accesses, || {
+            // SAFETY: the caller's promise; threads that touch the same bytes are kept out.
+            unsafe {
+                std::ptr::copy_nonoverlapping(source as *const u8, destination as *mut u8, bytes);
+            }
+            Ok(())
+        })
     }
 
     /// Fills once nobody else is at the bytes.
@@ -67,12 +67,45 @@ impl AccessTable {
         value: u8,
         bytes: usize,
     ) -> Result<()> {
-        let accesses = [access(destination, bytes, true)];
-        self.enter(stop, &accesses)?;
-        // SAFETY: as in `copy`.
-        unsafe { std::ptr::write_bytes(destination as *mut u8, value, bytes) };
-        self.leave(&accesses);
-        Ok(())
+        self.alone_at(stop, &[access(destination, bytes, true)], || {
+            // SAFETY: as in `copy`.
+            unsafe { std::ptr::write_bytes(destination as *mut u8, value, bytes) };
+            Ok(())
+        })
+    }
+
+    /// Does what reads the bytes, once nobody writes them.
+    pub(crate) fn reading<R>(
+        &self,
+        stop: &Stop,
+        source: usize,
+        bytes: usize,
+        read: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        self.alone_at(stop, &[access(source, bytes, false)], read)
+    }
+
+    /// Does what writes the bytes, once nobody else is at them.
+    pub(crate) fn writing<R>(
+        &self,
+        stop: &Stop,
+        destination: usize,
+        bytes: usize,
+        write: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        self.alone_at(stop, &[access(destination, bytes, true)], write)
+    }
+
+    fn alone_at<R>(
+        &self,
+        stop: &Stop,
+        accesses: &[Access],
+        work: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        self.enter(stop, accesses)?;
+        let result = work();
+        self.leave(accesses);
+        result
     }
 
     /// All accesses at once, so that nobody holds some while waiting for others.

@@ -114,11 +114,12 @@ impl HostBackend {
     /// A backend with `devices` devices of `bytes_per_device` bytes of memory each: allocating more
     /// is `OutOfMemory`.
     pub fn with_memory(devices: u32, bytes_per_device: u64) -> Arc<Self> {
+        let nonce = Nonce::new();
         Arc::new(Self {
             shared: Arc::new(Shared {
                 devices,
-                nonce: Nonce::new(),
-                memory: Memory::new(bytes_per_device),
+                nonce,
+                memory: Memory::new(nonce, bytes_per_device),
                 access: AccessTable::new(),
                 streams: Mutex::default(),
                 events: Mutex::default(),

@@ -12,10 +12,13 @@ use eplb_device::raw::{
 
 use crate::backend::Shared;
 use crate::communicator::{Endpoint, HostCommunicator};
+use crate::copy::HeldCopy;
 use crate::error::{NAME, invalid, unknown};
 use crate::event::Capture;
 use crate::gate::lock;
-use crate::memory::{ALIGNMENT, Access, Place, Use};
+use crate::kernel_copy;
+use crate::memory::{ALIGNMENT, Access, Place, Side};
+use crate::peer::MemoryKey;
 use crate::stream::HostStream;
 
 /// One open device of the backend. Dropping it ends what was created through it.
@@ -34,15 +37,6 @@ struct Created {
     memory: HashSet<(usize, bool)>,
 }
 
-/// A copy that a task is to make, with what it holds.
-struct HeldCopy {
-    destination: usize,
-    source: usize,
-    bytes: usize,
-    #[expect(dead_code, reason = "owned, never read: dropping it is its use")]
-    held: [Use; 2],
-}
-
 impl HostDriver {
     pub(crate) fn new(shared: &Arc<Shared>, ordinal: u32) -> Self {
         Self { shared: Arc::clone(shared), ordinal, created: Mutex::default() }
@@ -57,27 +51,28 @@ impl HostDriver {
     }
 
     fn hold_copy(&self, copy: &Copy) -> Result<HeldCopy> {
+        let memory = &self.shared.memory;
+        let (to, from) = (copy.destination, copy.source);
+        if copy.kind == CopyKind::Peer {
+            let destination = memory.hold_shared("copy", self.ordinal, to, copy.bytes)?;
+            let source = memory.hold_shared("copy", self.ordinal, from, copy.bytes)?;
+            return Ok(HeldCopy { destination, source, bytes: copy.bytes });
+        }
         let own = Access::Own(self.ordinal);
-        let peer = Access::OwnOrImported(self.ordinal);
         let [destination, source] = match copy.kind {
             CopyKind::Device => [own, own],
-            CopyKind::Peer => [peer, peer],
             CopyKind::Upload => [own, Access::Pinned],
             CopyKind::Download => [Access::Pinned, own],
             other => {
                 return Err(invalid("copy", format!("{other:?} is not known here")));
             }
         };
-        let memory = &self.shared.memory;
-        Ok(HeldCopy {
-            held: [
-                memory.hold("copy", destination, copy.destination, copy.bytes)?,
-                memory.hold("copy", source, copy.source, copy.bytes)?,
-            ],
-            destination: copy.destination.0,
-            source: copy.source.0,
-            bytes: copy.bytes,
-        })
+        let hold = |access, address: Address| -> Result<Side> {
+            let held = memory.hold("copy", access, address, copy.bytes)?;
+            Ok(Side::Here { address: address.0, held })
+        };
+        let (destination, source) = (hold(destination, to)?, hold(source, from)?);
+        Ok(HeldCopy { destination, source, bytes: copy.bytes })
     }
 
     fn allocate_at(&self, operation: &'static str, bytes: usize, pinned: bool) -> Result<Address> {
@@ -249,13 +244,7 @@ unsafe impl Driver for HostDriver {
         let held: Result<Vec<HeldCopy>> = copies.iter().map(|copy| self.hold_copy(copy)).collect();
         let held = held?;
         let access = self.shared.access.clone();
-        let work = move |stop: &_| {
-            held.iter().try_for_each(|copy| {
-                // SAFETY: both ranges were found in live memory, which `held` keeps (memory of the
-                // engine, its lender); the caller has promised that they are apart.
-                unsafe { access.copy(stop, copy.destination, copy.source, copy.bytes) }
-            })
-        };
+        let work = move |stop: &_| held.iter().try_for_each(|copy| copy.run(&access, stop));
         stream.push("copy", Box::new(work))
     }
 
@@ -280,23 +269,21 @@ unsafe impl Driver for HostDriver {
     }
 
     unsafe fn export(&self, base: Address, bytes: usize) -> Result<AllocationKey> {
-        let export = self.shared.memory.export(self.ordinal, base, bytes)?;
-        Ok(self.shared.nonce.memory_key(export))
+        kernel_copy::allow_readers();
+        let key = self.shared.memory.export(self.ordinal, base, bytes)?;
+        Ok(key.write())
     }
 
     unsafe fn withdraw(&self, key: &AllocationKey) -> Result<()> {
-        let export = self.shared.nonce.export("withdraw", key)?;
-        self.shared.memory.withdraw(export)
+        self.shared.memory.withdraw(&MemoryKey::read("withdraw", key)?)
     }
 
     fn import(&self, key: &AllocationKey) -> Result<(Address, usize)> {
-        let export = self.shared.nonce.export("import", key)?;
-        self.shared.memory.import(self.ordinal, export)
+        self.shared.memory.import(self.ordinal, &MemoryKey::read("import", key)?)
     }
 
     unsafe fn close(&self, key: &AllocationKey, address: Address) -> Result<()> {
-        let export = self.shared.nonce.export("close", key)?;
-        self.shared.memory.close(self.ordinal, export, address)
+        self.shared.memory.close(self.ordinal, &MemoryKey::read("close", key)?, address)
     }
 
     fn communicator_id(&self) -> Result<CommunicatorId> {

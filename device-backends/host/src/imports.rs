@@ -1,17 +1,28 @@
 //! What devices have imported, found by address and by export.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
+use crate::foreign::Foreign;
 use crate::memory::Use;
+use crate::peer::ExportName;
 
-/// A range that is exported, or that another device imported; its block, if it is not the engine's,
-/// stays meanwhile.
+/// A range that is exported, or that a device imported.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
-    pub(crate) export: u64,
+    pub(crate) export: ExportName,
     pub(crate) start: usize,
     pub(crate) bytes: usize,
-    pub(crate) block: Use,
+    pub(crate) home: Home,
+}
+
+/// Whose memory a shared range is.
+#[derive(Clone, Debug)]
+pub(crate) enum Home {
+    /// This process's; its block, if it is not the engine's, stays meanwhile.
+    Here(Use),
+    /// Another process's; the addresses of the range mean nothing to the system.
+    Elsewhere(Arc<Foreign>),
 }
 
 /// The imports of all devices. A group of n ranks has n × (n - 1) of them for each exported tensor, and
@@ -21,7 +32,7 @@ pub(crate) struct Imports {
     /// By importing device and start; a range may be imported more than once.
     ranges: HashMap<u32, BTreeMap<usize, Vec<Shared>>>,
     /// How often each export is imported.
-    of_export: HashMap<u64, usize>,
+    of_export: HashMap<ExportName, usize>,
 }
 
 impl Imports {
@@ -32,7 +43,7 @@ impl Imports {
     }
 
     /// Takes out one import; gives whether there was one.
-    pub(crate) fn remove(&mut self, device: u32, export: u64, start: usize) -> bool {
+    pub(crate) fn remove(&mut self, device: u32, export: ExportName, start: usize) -> bool {
         let Some(ranges) = self.ranges.get_mut(&device) else { return false };
         let Some(at_start) = ranges.get_mut(&start) else { return false };
         let Some(index) = at_start.iter().position(|shared| shared.export == export) else {
@@ -51,7 +62,7 @@ impl Imports {
         true
     }
 
-    pub(crate) fn is_imported(&self, export: u64) -> bool {
+    pub(crate) fn is_imported(&self, export: ExportName) -> bool {
         self.of_export.contains_key(&export)
     }
 
@@ -69,9 +80,14 @@ impl Imports {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::Nonce;
+
+    fn name(number: u64) -> ExportName {
+        ExportName { backend: Nonce(3), number }
+    }
 
     fn shared(export: u64, start: usize, bytes: usize) -> Shared {
-        Shared { export, start, bytes, block: Use::none() }
+        Shared { export: name(export), start, bytes, home: Home::Here(Use::none()) }
     }
 
     #[test]
@@ -80,8 +96,9 @@ mod tests {
         imports.add(1, shared(7, 1_000, 500));
         imports.add(1, shared(8, 1_100, 10));
         imports.add(2, shared(9, 1_200, 10));
-        let export =
-            |device, start, bytes| imports.find(device, start, bytes).map(|shared| shared.export);
+        let export = |device, start, bytes| {
+            imports.find(device, start, bytes).map(|shared| shared.export.number)
+        };
         assert_eq!(export(1, 1_100, 10), Some(8));
         assert_eq!(export(1, 1_100, 11), Some(7), "beyond the inner range, within the outer");
         assert_eq!(export(1, 1_499, 1), Some(7));
@@ -97,14 +114,14 @@ mod tests {
         imports.add(1, shared(7, 1_000, 500));
         imports.add(1, shared(7, 1_000, 500));
         imports.add(2, shared(7, 1_000, 500));
-        assert!(!imports.remove(1, 8, 1_000));
-        assert!(!imports.remove(1, 7, 1_001));
-        assert!(imports.remove(1, 7, 1_000));
-        assert!(imports.remove(1, 7, 1_000));
-        assert!(!imports.remove(1, 7, 1_000));
+        assert!(!imports.remove(1, name(8), 1_000));
+        assert!(!imports.remove(1, name(7), 1_001));
+        assert!(imports.remove(1, name(7), 1_000));
+        assert!(imports.remove(1, name(7), 1_000));
+        assert!(!imports.remove(1, name(7), 1_000));
         assert!(imports.find(1, 1_000, 1).is_none());
-        assert!(imports.is_imported(7));
-        assert!(imports.remove(2, 7, 1_000));
-        assert!(!imports.is_imported(7));
+        assert!(imports.is_imported(name(7)));
+        assert!(imports.remove(2, name(7), 1_000));
+        assert!(!imports.is_imported(name(7)));
     }
 }

@@ -9,8 +9,12 @@ use eplb_device::raw::{Address, MemoryInfo};
 use eplb_device::{DeviceError, ErrorKind, Result};
 
 use crate::error::invalid;
+use crate::foreign::Foreign;
 use crate::gate::lock;
-use crate::imports::{Imports, Shared};
+use crate::imports::{Home, Imports, Shared};
+use crate::peer::{ExportName, MemoryKey, Nonce};
+use crate::process::ProcessIdentity;
+use crate::ticket::{TicketNumber, Tickets};
 
 /// Alignment of all allocations: a page, as vendors want it for exports.
 pub(crate) const ALIGNMENT: usize = 4096;
@@ -115,15 +119,19 @@ struct Lent {
 struct Tables {
     blocks: BTreeMap<usize, Arc<Block>>,
     lent: Vec<Lent>,
-    exports: HashMap<u64, Shared>,
+    exports: HashMap<u64, (Shared, TicketNumber)>,
+    tickets: Tickets,
     imports: Imports,
     last_export: u64,
+    /// Bytes of addresses that were given to memory of other processes.
+    foreign_bytes: usize,
     used: HashMap<u32, u64>,
 }
 
 /// The memory of a backend.
 #[derive(Debug)]
 pub(crate) struct Memory {
+    backend: Nonce,
     tables: Mutex<Tables>,
     bytes_per_device: u64,
     pub(crate) totals: Arc<Totals>,
@@ -134,15 +142,30 @@ pub(crate) struct Memory {
 pub(crate) enum Access {
     /// Memory of this device.
     Own(u32),
-    /// Memory of this device, or imported by it.
-    OwnOrImported(u32),
     /// Page-locked host memory.
     Pinned,
 }
 
+/// One side of a copy.
+#[derive(Debug)]
+pub(crate) enum Side {
+    /// Memory of this process.
+    Here {
+        address: usize,
+        #[expect(dead_code, reason = "owned, never read: dropping it is its use")]
+        held: Use,
+    },
+    /// Imported from another process, and how far into it.
+    Elsewhere { foreign: Arc<Foreign>, offset: usize },
+}
+
+/// Where the addresses begin that name memory of other processes: far above all that a system gives to
+/// programs, so that they are never taken for one's own.
+const FOREIGN_ADDRESSES: u64 = 1 << 60;
+
 impl Memory {
-    pub(crate) fn new(bytes_per_device: u64) -> Self {
-        Self { tables: Mutex::default(), bytes_per_device, totals: Arc::default() }
+    pub(crate) fn new(backend: Nonce, bytes_per_device: u64) -> Self {
+        Self { backend, tables: Mutex::default(), bytes_per_device, totals: Arc::default() }
     }
 
     pub(crate) fn info(&self, device: u32) -> MemoryInfo {
@@ -274,35 +297,48 @@ impl Memory {
         address: Address,
         bytes: usize,
     ) -> Result<Use> {
-        let tables = lock(&self.tables);
-        let start = address.0;
-        let place = match access {
-            Access::Own(device) | Access::OwnOrImported(device) => Place::Device(device),
-            Access::Pinned => Place::Pinned,
-        };
-        if let Some(block) = block_at(&tables, start)
-            && block.place == place
-            && contains(block.start, block.bytes, start, bytes)
-        {
-            return Ok(Use::by_work(block));
-        }
-        let lent =
-            |lent: &Lent| lent.place == place && contains(lent.start, lent.bytes, start, bytes);
-        if tables.lent.iter().any(lent) {
-            return Ok(Use(None));
-        }
-        if let Access::OwnOrImported(device) = access
-            && let Some(imported) = tables.imports.find(device, start, bytes)
-        {
-            return Ok(imported.block.and_by_work());
-        }
-        Err(invalid(
-            operation,
-            format!("{bytes} bytes at {start:#x} are not in live memory that {access:?} may use"),
-        ))
+        let found = find(&lock(&self.tables), access, address.0, bytes);
+        found.ok_or_else(|| {
+            invalid(
+                operation,
+                format!(
+                    "{bytes} bytes at {:#x} are not in live memory that {access:?} may use",
+                    address.0
+                ),
+            )
+        })
     }
 
-    pub(crate) fn export(&self, device: u32, base: Address, bytes: usize) -> Result<u64> {
+    /// As [`hold`](Self::hold), for memory of a device or imported by it.
+    pub(crate) fn hold_shared(
+        &self,
+        operation: &'static str,
+        device: u32,
+        address: Address,
+        bytes: usize,
+    ) -> Result<Side> {
+        let tables = lock(&self.tables);
+        if let Some(held) = find(&tables, Access::Own(device), address.0, bytes) {
+            return Ok(Side::Here { address: address.0, held });
+        }
+        let Some(imported) = tables.imports.find(device, address.0, bytes) else {
+            return Err(invalid(
+                operation,
+                format!(
+                    "{bytes} bytes at {:#x} are in no live memory of device {device} or imported by it",
+                    address.0
+                ),
+            ));
+        };
+        Ok(match &imported.home {
+            Home::Here(block) => Side::Here { address: address.0, held: block.and_by_work() },
+            Home::Elsewhere(foreign) => {
+                Side::Elsewhere { foreign: Arc::clone(foreign), offset: address.0 - imported.start }
+            }
+        })
+    }
+
+    pub(crate) fn export(&self, device: u32, base: Address, bytes: usize) -> Result<MemoryKey> {
         let mut tables = lock(&self.tables);
         let place = Place::Device(device);
         let block = block_at(&tables, base.0)
@@ -322,19 +358,31 @@ impl Memory {
             ));
         }
         tables.last_export += 1;
-        let export = tables.last_export;
-        let block = block.as_ref().map_or(Use::none(), Use::by_sharing);
-        let exported = Shared { export, start: base.0, bytes, block };
-        tables.exports.insert(export, exported);
-        Ok(export)
+        let name = ExportName { backend: self.backend, number: tables.last_export };
+        let home = Home::Here(block.as_ref().map_or(Use::none(), Use::by_sharing));
+        let ticket = tables.tickets.issue(self.backend.ticket(name.number));
+        let exported = Shared { export: name, start: base.0, bytes, home };
+        tables.exports.insert(name.number, (exported, ticket));
+        Ok(MemoryKey {
+            name,
+            process: ProcessIdentity::own(),
+            ticket: tables.tickets.address(ticket) as u64,
+            start: base.0 as u64,
+            bytes: bytes as u64,
+        })
     }
 
-    pub(crate) fn withdraw(&self, export: u64) -> Result<()> {
+    pub(crate) fn withdraw(&self, key: &MemoryKey) -> Result<()> {
         let mut tables = lock(&self.tables);
-        if tables.exports.remove(&export).is_none() {
-            return Err(invalid("withdraw", "the export was withdrawn before"));
+        if key.name.backend != self.backend {
+            return Err(invalid("withdraw", "the export is another backend's"));
         }
-        if tables.imports.is_imported(export) {
+        let Some((_exported, ticket)) = tables.exports.remove(&key.name.number) else {
+            return Err(invalid("withdraw", "the export was withdrawn before"));
+        };
+        // Before anything lets the memory go.
+        tables.tickets.tear(ticket);
+        if tables.imports.is_imported(key.name) {
             return Err(invalid(
                 "withdraw",
                 "the memory is still imported; importers close before the exporter withdraws",
@@ -343,18 +391,39 @@ impl Memory {
         Ok(())
     }
 
-    pub(crate) fn import(&self, device: u32, export: u64) -> Result<(Address, usize)> {
+    pub(crate) fn import(&self, device: u32, key: &MemoryKey) -> Result<(Address, usize)> {
+        let is_own = key.name.backend == self.backend
+            && key.process.is_none_or(|process| process.number == std::process::id());
+        if !is_own {
+            return self.import_from_elsewhere(device, key);
+        }
         let mut tables = lock(&self.tables);
-        let Some(exported) = tables.exports.get(&export).cloned() else {
+        let Some((exported, _)) = tables.exports.get(&key.name.number) else {
             return Err(invalid("import", "the export was withdrawn"));
         };
+        let exported = exported.clone();
         let (start, bytes) = (exported.start, exported.bytes);
         tables.imports.add(device, exported);
         Ok((Address(start), bytes))
     }
 
-    pub(crate) fn close(&self, device: u32, export: u64, address: Address) -> Result<()> {
-        if lock(&self.tables).imports.remove(device, export, address.0) {
+    fn import_from_elsewhere(&self, device: u32, key: &MemoryKey) -> Result<(Address, usize)> {
+        let foreign = Foreign::open(key)?;
+        let too_large = || invalid("import", "the memory is larger than this process's addresses");
+        let bytes = usize::try_from(key.bytes).map_err(|_| too_large())?;
+        let first = usize::try_from(FOREIGN_ADDRESSES).map_err(|_| too_large())?;
+        let mut tables = lock(&self.tables);
+        let start = first.checked_add(tables.foreign_bytes).ok_or_else(too_large)?;
+        let end =
+            bytes.checked_next_multiple_of(ALIGNMENT).and_then(|size| start.checked_add(size));
+        tables.foreign_bytes = end.ok_or_else(too_large)? - first;
+        let home = Home::Elsewhere(Arc::new(foreign));
+        tables.imports.add(device, Shared { export: key.name, start, bytes, home });
+        Ok((Address(start), bytes))
+    }
+
+    pub(crate) fn close(&self, device: u32, key: &MemoryKey, address: Address) -> Result<()> {
+        if lock(&self.tables).imports.remove(device, key.name, address.0) {
             Ok(())
         } else {
             Err(invalid("close", "the import was closed before"))
@@ -368,6 +437,22 @@ fn release_quota(tables: &mut Tables, place: Place, bytes: usize) {
     {
         *used -= bytes as u64;
     }
+}
+
+/// Memory of this process, held for a task.
+fn find(tables: &Tables, access: Access, start: usize, bytes: usize) -> Option<Use> {
+    let place = match access {
+        Access::Own(device) => Place::Device(device),
+        Access::Pinned => Place::Pinned,
+    };
+    if let Some(block) = block_at(tables, start)
+        && block.place == place
+        && contains(block.start, block.bytes, start, bytes)
+    {
+        return Some(Use::by_work(block));
+    }
+    let lent = |lent: &Lent| lent.place == place && contains(lent.start, lent.bytes, start, bytes);
+    tables.lent.iter().any(lent).then_some(Use(None))
 }
 
 fn block_at(tables: &Tables, start: usize) -> Option<&Arc<Block>> {

@@ -48,15 +48,35 @@ fn a_rank_pulls_from_the_exported_part_of_another() {
 }
 
 #[test]
-fn stale_foreign_and_damaged_keys_are_refused() {
+fn another_backend_of_the_process_imports_as_another_process_would() {
+    let (host, other) = (HostBackend::new(1), HostBackend::new(1));
+    let (exporter, importer) = (open(&host, 0), open(&other, 0));
+    let source = with_bytes(&exporter, &[5; 10_000]);
+    let key = exporter.export(&source).unwrap();
+    let peer = importer.import(&key).unwrap();
+    let (target, stream) =
+        (importer.allocate(10_000).unwrap(), importer.stream(StreamPriority::Normal).unwrap());
+    stream.copy(&[MemoryCopy::new(&target, peer.memory())]).unwrap();
+    stream.wait(&mut patience()).unwrap();
+    assert_eq!(bytes_of(&target), [5; 10_000]);
+
+    drop(source);
+    exporter.collect();
+    stream.copy(&[MemoryCopy::new(&target, peer.memory())]).unwrap();
+    let error = stream.wait(&mut patience()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidUse);
+    assert!(error.text().contains("has withdrawn the export"), "{error}");
+    assert_eq!(kind(importer.import(&key)), ErrorKind::InvalidUse);
+}
+
+#[test]
+fn stale_and_damaged_keys_are_refused() {
     let host = HostBackend::new(2);
     let (exporter, importer) = (open(&host, 0), open(&host, 1));
     let source = exporter.allocate(64).unwrap();
     let key = exporter.export(&source).unwrap();
     assert_eq!(key, exporter.export(&source).unwrap());
 
-    let stranger = open(&HostBackend::new(1), 0);
-    assert_eq!(kind(stranger.import(&key)), ErrorKind::InvalidUse);
     for index in 0..key.as_bytes().len() {
         let mut bytes = key.as_bytes().to_vec();
         bytes[index] ^= 0x40;

@@ -258,8 +258,10 @@ pub unsafe trait Driver: Send + Sync + Debug {
     ///
     /// # Errors
     ///
-    /// `InvalidUse` for a key that is unknown, not of this host, or withdrawn, where that can be
-    /// known.
+    /// `InvalidUse` for a key that is unknown or withdrawn, where that can be known. `Unsupported` where
+    /// keys are good but this process cannot reach the memory: another host, another user, another
+    /// container; the text says which, and the bytes have to come another way. `Failed` where the
+    /// exporting process has ended.
     fn import(&self, key: &AllocationKey) -> Result<(Address, usize)>;
 
     /// Ends an import.
