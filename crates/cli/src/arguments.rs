@@ -291,9 +291,9 @@ pub(crate) struct BenchDeviceArguments {
     /// What holds the weights
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     pub(crate) backend: BackendName,
-    /// The one device that all ranks share; all devices in turn unless given
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) device: Option<u32>,
+    /// Devices that ranks are dealt to in turn, separated by commas; all of them unless given
+    #[arg(long, value_name = "N", value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) device: Vec<u32>,
     /// Seconds that any single wait may take
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value_t = 120)]
     pub(crate) deadline: u64,

@@ -126,7 +126,7 @@ pub(super) fn commit(
     within("--repeat", arguments.repeat, 1, MOST_REPEATS)?;
     let limit = limit(&arguments.on)?;
     let backend = open(&arguments.on, 1)?;
-    let ordinal = ordinals(&*backend, arguments.on.device)?[0];
+    let ordinal = ordinals(&*backend, &arguments.on.device)?[0];
     let device = Device::open(&backend, ordinal).map_err(Failure::new)?;
     let polling = Polling::for_threads(1);
     let facts = DeviceFacts::of(&device)?;

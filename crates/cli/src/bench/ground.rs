@@ -137,19 +137,17 @@ pub(super) fn open(on: &BenchDeviceArguments, ranks: u32) -> Result<Arc<dyn Back
     eplb_backends::open(on.backend, &LibrarySettings::default(), ranks).map_err(Failure::new)
 }
 
-/// The ordinals that ranks are dealt to in turn: the one that was chosen, or all.
-pub(super) fn ordinals(backend: &dyn Backend, chosen: Option<u32>) -> Result<Vec<u32>, Failure> {
+/// The ordinals that ranks are dealt to in turn: those that were chosen, or all.
+pub(super) fn ordinals(backend: &dyn Backend, chosen: &[u32]) -> Result<Vec<u32>, Failure> {
     let count = backend.devices().map_err(Failure::new)?;
-    match chosen {
-        _ if count == 0 => {
-            Err(Failure::new(format!("{}: it shows no device; see eplb doctor", backend.name())))
-        }
-        Some(ordinal) => {
-            within("--device", ordinal, 0, count - 1)?;
-            Ok(vec![ordinal])
-        }
-        None => Ok((0..count).collect()),
+    if count == 0 {
+        return Err(Failure::new(format!(
+            "{}: it shows no device; see eplb doctor",
+            backend.name()
+        )));
     }
+    chosen.iter().try_for_each(|&ordinal| within("--device", ordinal, 0, count - 1))?;
+    Ok(if chosen.is_empty() { (0..count).collect() } else { chosen.to_vec() })
 }
 
 /// Refuses a flag's value that is out of range.

@@ -171,7 +171,7 @@ pub(super) fn step(
     check(arguments)?;
     let limit = limit(&arguments.on)?;
     let backend = open(&arguments.on, arguments.ranks)?;
-    let ordinals = ordinals(&*backend, arguments.on.device)?;
+    let ordinals = ordinals(&*backend, &arguments.on.device)?;
     // One thread waits, but every rank has a thread that moves weights.
     let polling = Polling::for_threads(arguments.ranks);
     let progress = StepProgress::new(arguments.repeat + 3);

@@ -127,7 +127,7 @@ pub(super) fn transfer(
     let mode = check(arguments)?;
     let limit = limit(&arguments.on)?;
     let backend = open(&arguments.on, arguments.ranks)?;
-    let ordinals = ordinals(&*backend, arguments.on.device)?;
+    let ordinals = ordinals(&*backend, &arguments.on.device)?;
     let polling = Polling::for_threads(arguments.ranks);
     let opening = |rank: u32| Opening {
         rank,
