@@ -56,6 +56,7 @@ pub use eplb_executor::{
     SlotTensor, TensorBytes, TensorTemplate, WeightManifest,
 };
 pub use eplb_manager::{
-    Carriage, CountForm, Counters, LoadReport, Note, Phase, PlanDigest, PlannedPhases, Timestamp,
+    Carriage, CountForm, Counters, LoadReport, Note, Phase, PlanDigest, PlannedPhases, RoundId,
+    Timestamp,
 };
 pub use eplb_policy as policy;
