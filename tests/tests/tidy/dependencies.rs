@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("eplb", &["eplb-core", "eplb-device", "eplb-executor", "eplb-manager", "eplb-policy"]),
     ("eplb-sim", &["eplb", "eplb-core"]),
     ("eplb-conformance", &["eplb", "eplb-sim"]),
+    ("eplb-capi", &["eplb", "eplb-backends"]),
     ("eplb-cli", &["eplb", "eplb-backends", "eplb-conformance", "eplb-executor", "eplb-sim"]),
     ("eplb-ascend", &["eplb-ascend-sys", "eplb-device"]),
     ("eplb-ascend-sys", &["eplb-loading"]),
