@@ -52,7 +52,7 @@ pub(crate) fn conformance(
         backend: open(arguments.backend)?,
         device: arguments.device,
         ranks: arguments.ranks.clone(),
-        processes: processes(arguments.backend)?,
+        processes: Some(processes(arguments.backend)?),
     };
     let mut bar = None;
     let report = suite.run(&subject, &expectations, &mut |progress| show(&mut bar, progress));
@@ -93,18 +93,15 @@ fn open(name: BackendName) -> Result<Arc<dyn Backend>, Failure> {
     eplb_backends::open(name, &LibrarySettings::default(), HOST_DEVICES).map_err(Failure::new)
 }
 
-/// How this program is started as a rank; the host's memory is that of one process.
-fn processes(backend: BackendName) -> Result<Option<Processes>, Failure> {
-    if backend == BackendName::Host {
-        return Ok(None);
-    }
+/// How this program is started as a rank.
+fn processes(backend: BackendName) -> Result<Processes, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(format!("this program's own file: {error}")))?;
-    Ok(Some(Processes::new(move |_| {
+    Ok(Processes::new(move |_| {
         let mut command = Command::new(&program);
         command.args([RANK_COMMAND, "--backend", &backend.to_string()]);
         command
-    })))
+    }))
 }
 
 fn read_expectations(path: &Path, suite: &Suite) -> Result<Expectations, Failure> {

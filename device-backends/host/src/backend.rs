@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use eplb_device::raw::{
@@ -16,7 +16,7 @@ use crate::driver::HostDriver;
 use crate::error::{NAME, invalid, unknown};
 use crate::event::Capture;
 use crate::gate::{Gate, Stopped, lock};
-use crate::hub::Hub;
+use crate::links::{CommunicatorName, Links, Station};
 use crate::memory::Memory;
 use crate::peer::Nonce;
 use crate::stream::HostStream;
@@ -24,7 +24,7 @@ use crate::stream::HostStream;
 /// Memory of each device, unless it is given: enough for every test, and never reserved.
 const BYTES_PER_DEVICE: u64 = 64 << 30;
 
-/// Host memory as devices; several devices and ranks in one process.
+/// Host memory as devices; several devices and ranks in one process, and ranks in other processes.
 ///
 /// Beyond the contract of a backend it has what tests need: streams can be [held](Self::hold) or
 /// made to [fail](Self::fail), and what is alive can be counted.
@@ -36,16 +36,14 @@ pub struct HostBackend {
 /// What all devices of a backend share.
 pub(crate) struct Shared {
     pub(crate) devices: u32,
-    pub(crate) nonce: Nonce,
     pub(crate) memory: Memory,
     pub(crate) access: AccessTable,
     pub(crate) streams: Mutex<HashMap<usize, Arc<HostStream>>>,
     /// By handle: the device, and the latest record.
     pub(crate) events: Mutex<HashMap<usize, (u32, Option<Capture>)>>,
     pub(crate) endpoints: Mutex<HashMap<usize, Weak<Endpoint>>>,
-    hubs: Mutex<HashMap<u64, Hub>>,
+    pub(crate) station: Arc<Station>,
     last_handle: AtomicUsize,
-    last_communicator: AtomicU64,
 }
 
 impl fmt::Debug for Shared {
@@ -57,10 +55,6 @@ impl fmt::Debug for Shared {
 impl Shared {
     pub(crate) fn next_handle(&self) -> usize {
         self.last_handle.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    pub(crate) fn next_communicator(&self) -> u64 {
-        self.last_communicator.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn stream(
@@ -84,25 +78,6 @@ impl Shared {
         }
         Err(invalid(operation, format!("the stream is of device {}", stream.device())))
     }
-
-    /// Joins a rank to a communicator; the first rank makes its meeting place.
-    pub(crate) fn join(&self, number: u64, rank: u32, size: u32) -> Result<Hub> {
-        if number == 0 || number > self.last_communicator.load(Ordering::Relaxed) {
-            return Err(invalid("communicator", "the id was never made"));
-        }
-        let mut hubs = lock(&self.hubs);
-        let hub = hubs.entry(number).or_insert_with(|| Hub::new(size)).clone();
-        hub.join(rank, size)?;
-        Ok(hub)
-    }
-
-    /// The end of a rank goes; the last one takes the meeting place along.
-    pub(crate) fn leave(&self, number: u64, rank: u32, hub: &Hub) {
-        let mut hubs = lock(&self.hubs);
-        if hub.leave(rank) {
-            hubs.remove(&number);
-        }
-    }
 }
 
 impl HostBackend {
@@ -114,19 +89,27 @@ impl HostBackend {
     /// A backend with `devices` devices of `bytes_per_device` bytes of memory each: allocating more
     /// is `OutOfMemory`.
     pub fn with_memory(devices: u32, bytes_per_device: u64) -> Arc<Self> {
+        Self::with(devices, bytes_per_device, Links::default())
+    }
+
+    /// A backend with `devices` devices, whose communicators reach other processes as `links` says. The
+    /// others listen on the loopback interface of this host from the first id or joining on.
+    pub fn with_links(devices: u32, links: Links) -> Arc<Self> {
+        Self::with(devices, BYTES_PER_DEVICE, links)
+    }
+
+    fn with(devices: u32, bytes_per_device: u64, links: Links) -> Arc<Self> {
         let nonce = Nonce::new();
         Arc::new(Self {
             shared: Arc::new(Shared {
                 devices,
-                nonce,
                 memory: Memory::new(nonce, bytes_per_device),
                 access: AccessTable::new(),
                 streams: Mutex::default(),
                 events: Mutex::default(),
                 endpoints: Mutex::default(),
-                hubs: Mutex::default(),
+                station: Station::new(nonce, links),
                 last_handle: AtomicUsize::new(0),
-                last_communicator: AtomicU64::new(0),
             }),
         })
     }
@@ -173,10 +156,10 @@ impl HostBackend {
         id: &CommunicatorId,
         rank: u32,
     ) -> Option<CommunicatorHandle> {
-        let number = self.shared.nonce.communicator("communicator", id).ok()?;
+        let key = CommunicatorName::read("communicator", id).ok()?.key;
         let endpoints = lock(&self.shared.endpoints);
         let mut alive = endpoints.values().filter_map(Weak::upgrade);
-        let found = alive.find(|end| (end.number(), end.rank()) == (number, rank));
+        let found = alive.find(|end| (end.key(), end.rank()) == (key, rank));
         drop(alive);
         drop(endpoints);
         found.map(|end| end.handle())

@@ -1,4 +1,4 @@
-//! Calls that all ranks make together.
+//! Calls that all ranks make together, where all are in this process.
 
 use std::collections::BTreeMap;
 

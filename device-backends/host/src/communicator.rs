@@ -1,20 +1,33 @@
 //! Communicators: one rank's end.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use eplb_device::raw::{
-    Address, CommunicatorDriver, CommunicatorHandle, PeerBuffer, Progress, StreamHandle,
+    Address, CommunicatorDriver, CommunicatorHandle, CommunicatorOptions, PeerBuffer, Progress,
+    StreamHandle,
 };
-use eplb_device::{DeviceError, ErrorKind, Result};
+use eplb_device::{DeviceError, Result};
 
 use crate::backend::Shared;
 use crate::collective::Collective;
-use crate::error::invalid;
+use crate::error::{aborted, invalid};
 use crate::gate::lock;
 use crate::hub::{Call, Hub, Offer, given_up};
-use crate::memory::Access;
+use crate::links::{Channel, CommunicatorName, Label, Letter, LetterName, Message};
+use crate::memory::{Access, Use};
+use crate::peer::Nonce;
 use crate::round::Round;
 use crate::stream::HostStream;
+
+/// Bytes that may be on their way to a rank from other processes, unless its options say otherwise.
+const BUFFER_BYTES: u64 = 8 << 20;
+
+/// What each other process's rank gets of them at least.
+const LEAST_WINDOW: u64 = 64 << 10;
+
+/// How long a rank that leaves waits for the others to have heard all that it sent.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How many calls went before, for each partner: the n-th send meets the n-th receive, on whatever
 /// streams the two are.
@@ -30,11 +43,12 @@ struct Sequences {
 pub(crate) struct Endpoint {
     shared: Arc<Shared>,
     device: u32,
-    number: u64,
+    key: Nonce,
     handle: CommunicatorHandle,
     hub: Hub,
     rank: u32,
     size: u32,
+    buffer_bytes: u64,
     sequences: Mutex<Sequences>,
 }
 
@@ -42,9 +56,9 @@ impl Endpoint {
     pub(crate) fn join(
         shared: &Arc<Shared>,
         device: u32,
-        number: u64,
-        rank: u32,
-        size: u32,
+        name: &CommunicatorName,
+        (rank, size): (u32, u32),
+        options: CommunicatorOptions,
     ) -> Result<Arc<Self>> {
         if rank >= size {
             return Err(invalid(
@@ -52,16 +66,17 @@ impl Endpoint {
                 format!("rank {rank} of {size}; allowed are ranks below the size"),
             ));
         }
-        let hub = shared.join(number, rank, size)?;
+        let hub = shared.station.join(name, rank, size)?;
         let ranks = size as usize;
         let endpoint = Arc::new(Self {
             shared: Arc::clone(shared),
             device,
-            number,
+            key: name.key,
             handle: CommunicatorHandle(shared.next_handle()),
             hub,
             rank,
             size,
+            buffer_bytes: options.buffer_bytes.unwrap_or(BUFFER_BYTES),
             sequences: Mutex::new(Sequences {
                 sends: vec![0; ranks],
                 receives: vec![0; ranks],
@@ -76,8 +91,8 @@ impl Endpoint {
         self.device
     }
 
-    pub(crate) fn number(&self) -> u64 {
-        self.number
+    pub(crate) fn key(&self) -> Nonce {
+        self.key
     }
 
     pub(crate) fn handle(&self) -> CommunicatorHandle {
@@ -107,6 +122,30 @@ impl Endpoint {
         Ok(Offer { address: address.0, bytes, held })
     }
 
+    /// What may be on its way from each rank of another process.
+    fn window(&self) -> u64 {
+        let elsewhere = self.ranks_elsewhere();
+        (self.buffer_bytes / elsewhere.max(1)).max(LEAST_WINDOW)
+    }
+
+    fn ranks_elsewhere(&self) -> u64 {
+        self.hub
+            .look(|state| (0..self.size).filter(|rank| state.is_elsewhere(*rank)).count() as u64)
+    }
+
+    fn round(&self, label: Label) -> Round {
+        Round {
+            hub: self.hub.clone(),
+            access: self.shared.access.clone(),
+            rank: self.rank,
+            label,
+            window: self.window(),
+            sends: Vec::new(),
+            receives: Vec::new(),
+        }
+    }
+
+    /// Queues a call of all ranks: `offer` is what others get, `place` is where it goes.
     fn meet(
         &self,
         call: Call,
@@ -115,25 +154,68 @@ impl Endpoint {
         stream: &HostStream,
     ) -> Result<()> {
         let mut sequences = lock(&self.sequences);
-        let collective = Collective {
-            hub: self.hub.clone(),
-            access: self.shared.access.clone(),
-            rank: self.rank,
-            number: sequences.meetings,
-            call,
-            offer,
-            place,
-        };
-        stream.push(call.name(), Box::new(move |stop| collective.run(stop)))?;
+        let number = sequences.meetings;
+        if self.hub.look(|state| state.is_all_here()) {
+            let collective = Collective {
+                hub: self.hub.clone(),
+                access: self.shared.access.clone(),
+                rank: self.rank,
+                number,
+                call,
+                offer,
+                place,
+            };
+            stream.push(call.name(), Box::new(move |stop| collective.run(stop)))?;
+        } else {
+            let round = self.call_as_round(call, number, offer.as_ref(), place.as_ref());
+            stream.push(call.name(), Box::new(move |stop| round.run(stop)))?;
+        }
         sequences.meetings += 1;
         Ok(())
+    }
+
+    /// A call of all ranks as letters between each two of them, empty ones where no bytes go: so each
+    /// rank notices if another one calls something else.
+    fn call_as_round(
+        &self,
+        call: Call,
+        sequence: u64,
+        offer: Option<&Offer>,
+        place: Option<&Offer>,
+    ) -> Round {
+        let letter = Letter { channel: Channel::Calls, sequence };
+        let name = |from, to| LetterName { from, to, letter };
+        let empty = || Offer { address: 0, bytes: 0, held: Use::none() };
+        let mut round = self.round(Label::Call(call));
+        let gathers = matches!(call, Call::AllGather { .. });
+        for peer in (0..self.size).filter(|peer| *peer != self.rank || gathers) {
+            let sent = offer.cloned().unwrap_or_else(empty);
+            let comes = match (call, place) {
+                (Call::AllGather { bytes }, Some(place)) => {
+                    let address = place.address + peer as usize * bytes;
+                    Offer { address, bytes, held: place.held.clone() }
+                }
+                (Call::Broadcast { root, .. }, Some(place)) if root == peer => place.clone(),
+                _ => empty(),
+            };
+            round.sends.push((name(self.rank, peer), sent));
+            round.receives.push((name(peer, self.rank), comes));
+        }
+        round
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
+        let has_aborted = matches!(self.hub.progress(self.rank), Progress::Failed(_));
+        self.hub.change(|state| state.mail.tell_all(self.rank, &Message::Bye));
+        if !has_aborted {
+            // Otherwise the end of the process could take along what others wait for.
+            let until = Instant::now() + FAREWELL;
+            self.hub.wait_until(until, |state| state.mail.farewell_was_seen(self.rank));
+        }
         // Work of this end that is still queued (against the contract) must not wait for ever.
-        self.shared.leave(self.number, self.rank, &self.hub);
+        self.shared.station.leave(self.key, self.rank, &self.hub);
         lock(&self.shared.endpoints).remove(&self.handle.0);
     }
 }
@@ -159,7 +241,7 @@ unsafe impl CommunicatorDriver for HostCommunicator {
     }
 
     fn reserved_bytes(&self) -> u64 {
-        0
+        self.endpoint.window() * self.endpoint.ranks_elsewhere()
     }
 
     unsafe fn exchange(
@@ -183,25 +265,19 @@ unsafe impl CommunicatorDriver for HostCommunicator {
         let mut sequences = lock(&end.sequences);
         let sent: Vec<u32> = sends.iter().map(|(peer, _)| *peer).collect();
         let received: Vec<u32> = receives.iter().map(|(peer, _)| *peer).collect();
-        let round = Round {
-            hub: end.hub.clone(),
-            access: end.shared.access.clone(),
-            rank: end.rank,
-            sends: sends
-                .into_iter()
-                .map(|(peer, offer)| {
-                    let before = sequences.sends[peer as usize];
-                    ((end.rank, peer, before), offer)
-                })
-                .collect(),
-            receives: receives
-                .into_iter()
-                .map(|(peer, offer)| {
-                    let before = sequences.receives[peer as usize];
-                    ((peer, end.rank, before), offer)
-                })
-                .collect(),
+        let name = |from, to, sequence| {
+            let letter = Letter { channel: Channel::Rounds, sequence };
+            LetterName { from, to, letter }
         };
+        let mut round = end.round(Label::Round);
+        for (peer, offer) in sends {
+            let before = sequences.sends[peer as usize];
+            round.sends.push((name(end.rank, peer, before), offer));
+        }
+        for (peer, offer) in receives {
+            let before = sequences.receives[peer as usize];
+            round.receives.push((name(peer, end.rank, before), offer));
+        }
         stream.push("exchange", Box::new(move |stop| round.run(stop)))?;
         for peer in sent {
             sequences.sends[peer as usize] += 1;
@@ -252,17 +328,20 @@ unsafe impl CommunicatorDriver for HostCommunicator {
 
     fn async_error(&self) -> Result<Option<DeviceError>> {
         let end = &*self.endpoint;
-        Ok(end.hub.who_aborted().map(|rank| {
+        let here = end.hub.who_aborted().map(|rank| {
             let text = format!("rank {rank} has aborted its end of the communicator");
-            DeviceError::new(ErrorKind::Aborted, "async_error", text)
-        }))
+            aborted("async_error", text)
+        });
+        Ok(here.or_else(|| end.hub.look(|state| state.mail.trouble(end.rank))))
     }
 
     fn abort(&self) -> Result<()> {
         if self.borrowed {
             return Err(invalid("abort", "the communicator is borrowed"));
         }
-        self.endpoint.hub.abort(self.endpoint.rank);
+        let end = &*self.endpoint;
+        end.hub.change(|state| state.mail.tell_all(end.rank, &Message::Aborted));
+        end.hub.abort(end.rank);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use crate::error::{NAME, invalid, unknown};
 use crate::event::Capture;
 use crate::gate::lock;
 use crate::kernel_copy;
+use crate::links::CommunicatorName;
 use crate::memory::{ALIGNMENT, Access, Place, Side};
 use crate::peer::MemoryKey;
 use crate::stream::HostStream;
@@ -287,8 +288,7 @@ unsafe impl Driver for HostDriver {
     }
 
     fn communicator_id(&self) -> Result<CommunicatorId> {
-        let number = self.shared.next_communicator();
-        Ok(self.shared.nonce.communicator_id(number))
+        self.shared.station.name()?.write()
     }
 
     fn communicator(
@@ -296,10 +296,10 @@ unsafe impl Driver for HostDriver {
         id: &CommunicatorId,
         rank: u32,
         size: u32,
-        _options: CommunicatorOptions,
+        options: CommunicatorOptions,
     ) -> Result<Arc<dyn CommunicatorDriver>> {
-        let number = self.shared.nonce.communicator("communicator", id)?;
-        let endpoint = Endpoint::join(&self.shared, self.ordinal, number, rank, size)?;
+        let name = CommunicatorName::read("communicator", id)?;
+        let endpoint = Endpoint::join(&self.shared, self.ordinal, &name, (rank, size), options)?;
         Ok(Arc::new(HostCommunicator::new(endpoint, false)))
     }
 

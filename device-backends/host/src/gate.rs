@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Locks; the data is consistent between any two statements, so a panic elsewhere does no harm.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -96,6 +97,21 @@ impl<T: Send + 'static> Gate<T> {
                 return found;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<T> Gate<T> {
+    /// Waits until it is so, or the time has come.
+    pub(crate) fn wait_until(&self, until: Instant, mut is_so: impl FnMut(&mut T) -> bool) {
+        let mut state = lock(&self.state);
+        while !is_so(&mut state) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

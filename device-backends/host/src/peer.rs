@@ -1,16 +1,18 @@
-//! Keys of exported memory and names of communicators, as bytes.
+//! Keys of exported memory, as bytes.
 
 use std::hash::{BuildHasher, RandomState};
 
 use eplb_device::Result;
-use eplb_device::raw::{AllocationKey, CommunicatorId};
+use eplb_device::raw::AllocationKey;
+use serde::{Deserialize, Serialize};
 
 use crate::error::invalid;
 use crate::process::ProcessIdentity;
 use crate::ticket::TicketWords;
 
-/// Tells one backend from all others, in other processes and on other hosts too. Nobody guesses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Tells one backend, or one communicator, from all others, in other processes and on other hosts too.
+/// Nobody guesses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Nonce(pub(crate) u128);
 
 impl Nonce {
@@ -25,25 +27,6 @@ impl Nonce {
         #[expect(clippy::cast_possible_truncation, reason = "both halves are there")]
         let (high, low) = ((self.0 >> 64) as u64, self.0 as u64);
         [high, low, export]
-    }
-}
-
-impl Nonce {
-    pub(crate) fn communicator_id(self, number: u64) -> CommunicatorId {
-        let mut bytes = vec![b'c'];
-        bytes.extend_from_slice(&self.0.to_le_bytes());
-        bytes.extend_from_slice(&number.to_le_bytes());
-        CommunicatorId::from(bytes)
-    }
-
-    pub(crate) fn communicator(self, operation: &'static str, id: &CommunicatorId) -> Result<u64> {
-        let number = id.as_bytes().strip_prefix(b"c").and_then(|rest| {
-            let mut left = Fields(rest);
-            let own = left.take()? == self.0.to_le_bytes();
-            let number = u64::from_le_bytes(left.take()?);
-            (own && left.0.is_empty()).then_some(number)
-        });
-        number.ok_or_else(|| invalid(operation, "the id is not of this backend"))
     }
 }
 
@@ -116,10 +99,10 @@ impl MemoryKey {
 }
 
 /// Bytes that are still to be read.
-pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
-    pub(crate) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (field, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*field)

@@ -1,10 +1,31 @@
 //! How ranks of one communicator reach each other from process to process.
+//!
+//! The backend that makes an id is where the ranks gather ([`lobby`]): each rank elsewhere finds the way in
+//! the id, and shows the key that is in it. Once all have come, each is told where all others are, and each
+//! pair of ranks in two processes has a link: a TCP connection of its own ([`connection`]), or the carrier of
+//! the program that embeds the backend ([`carried`]). What goes over links is asked for by its receiver
+//! ([`mail`]), so that what is under way is bounded and no letter holds up another one.
 
+mod carried;
 mod carrier;
+mod connection;
+mod door;
+mod joining;
+mod lobby;
+mod mail;
+mod message;
+mod name;
+mod station;
+mod way;
 
 use std::net::{IpAddr, Ipv4Addr};
 
 pub use carrier::{Carrier, CarrierError, MOST_MESSAGE_BYTES};
+
+pub(crate) use mail::{LetterName, Mail, ReceiverStep, SenderStep, mismatch};
+pub(crate) use message::{Channel, Label, Letter, MOST_PIECE_BYTES, Message, Payload};
+pub(crate) use name::CommunicatorName;
+pub(crate) use station::Station;
 
 /// How a backend's communicators reach other processes. Ranks of one process always meet in memory.
 #[derive(Debug)]
