@@ -17,8 +17,8 @@ pub struct Subject {
     pub device: Option<u32>,
     /// The numbers of ranks to run cases of several ranks with.
     pub ranks: Vec<u32>,
-    /// How ranks run as processes; without it, cases in that mode are skipped. A backend whose keys
-    /// and ids mean nothing in another process has none.
+    /// How ranks run as processes; without it, cases in that mode are skipped. Only for a backend whose
+    /// keys and ids mean nothing in another process there is none.
     pub processes: Option<Processes>,
 }
 

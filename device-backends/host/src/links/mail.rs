@@ -174,10 +174,8 @@ impl Mail {
 
     /// The connection to a rank elsewhere, or its process, has gone.
     pub(crate) fn lose(&mut self, own: u32, peer: u32, text: &str) {
-        if let Some(link) = self.links.get_mut(&(own, peer))
-            && matches!(link.standing, Standing::Open | Standing::Aborted)
-        {
-            link.standing = Standing::Lost(text.to_owned());
+        if self.links.contains_key(&(own, peer)) {
+            self.stand(own, peer, Standing::Lost(text.to_owned()));
         }
     }
 
@@ -403,8 +401,12 @@ impl Mail {
         Ok(())
     }
 
+    /// The first thing that ends a link is why it has ended.
     fn stand(&mut self, own: u32, peer: u32, standing: Standing) {
-        self.links.entry((own, peer)).or_default().standing = standing;
+        let link = self.links.entry((own, peer)).or_default();
+        if matches!(link.standing, Standing::Open) {
+            link.standing = standing;
+        }
     }
 }
 
