@@ -2,10 +2,10 @@
 
 use std::error::Error as StdError;
 
-use eplb::ConfigError;
 use eplb::core::{PlacementError, ShapeError, TopologyError};
 use eplb::device::{DeviceError, ErrorKind, VendorCode};
 use eplb::policy::PolicyError;
+use eplb::{ConfigError, ExecutorError, LoadError};
 use eplb_backends::OpenError;
 
 use crate::status::Status;
@@ -48,6 +48,13 @@ impl Failure {
 fn device_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a DeviceError> {
     let mut next = Some(error);
     while let Some(error) = next {
+        // Errors that only wrap one of a device say that they have its source, not that it is theirs.
+        match (error.downcast_ref::<ExecutorError>(), error.downcast_ref::<LoadError>()) {
+            (Some(ExecutorError::Device(device)), _) | (_, Some(LoadError::Device(device))) => {
+                return Some(device);
+            }
+            _ => {}
+        }
         if let Some(device) = error.downcast_ref::<DeviceError>() {
             return Some(device);
         }
@@ -84,7 +91,6 @@ impl From<eplb::Error> for Failure {
             Error::Follower(_) => Status::StepRefused,
             Error::CommitFailed { .. } => Status::CommitFailed,
             Error::StepOrder { .. } => Status::StepOrder,
-            // These are transparent: the device's error is the source of the wrapped one, or itself.
             Error::Executor(inner) => device_error(inner).map_or(Status::Executor, device_status),
             Error::Load(inner) => device_error(inner).map_or(Status::Load, device_status),
             Error::Device(inner) => device_status(inner),

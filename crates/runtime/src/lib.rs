@@ -51,9 +51,9 @@ pub use supply::{Held, Supply};
 pub use eplb_core as core;
 pub use eplb_device as device;
 pub use eplb_executor::{
-    ChangeFigures, CounterForm, CounterLife, CounterWidth, ExpertLayout, ExpertPool, LoadCounters,
-    LoadError, LoadFigures, Padding, PinnedPool, PoolError, SafetensorsPool, SharedMemoryPool,
-    SlotTensor, TensorBytes, TensorTemplate, WeightManifest,
+    ChangeFigures, CounterForm, CounterLife, CounterWidth, ExecutorError, ExpertLayout, ExpertPool,
+    LoadCounters, LoadError, LoadFigures, Padding, PinnedPool, PoolError, SafetensorsPool,
+    SharedMemoryPool, SlotTensor, TensorBytes, TensorTemplate, WeightManifest,
 };
 pub use eplb_manager::{
     Carriage, CountForm, Counters, LoadReport, Note, Phase, PlanDigest, PlannedPhases, RoundId,
