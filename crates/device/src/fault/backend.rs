@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::plan::PEER_COPY;
+use super::plan::{PEER_COPY, RECEIVED};
 use super::{Fault, FaultKind, Live};
 use crate::lock::lock;
 use crate::raw::{
-    Backend, Copy, CopyKind, Intercept, InterceptedBackend, Resource, Spoiled, Verdict,
+    Backend, Copy, CopyKind, Intercept, InterceptedBackend, PeerBuffer, Resource, Spoiled, Verdict,
 };
 use crate::{DeviceError, ErrorKind, VendorCode};
 
@@ -117,6 +117,33 @@ impl fmt::Debug for Shared {
     }
 }
 
+impl Shared {
+    /// Counts single transfers under `name`; those whose bytes are to arrive wrong.
+    fn count_spoiled(
+        &self,
+        name: &'static str,
+        indexes: impl Iterator<Item = usize>,
+    ) -> Vec<Spoiled> {
+        let mut state = lock(&self.state);
+        let number = state.calls.len() as u64;
+        let mut spoiled = Vec::new();
+        for index in indexes {
+            let nth = state.counts.entry(name).or_default();
+            *nth += 1;
+            let nth = *nth;
+            let hit = state.faults.iter().find_map(|fault| match fault.what {
+                FaultKind::Spoil(byte) if fault.at.hits(name, number, nth) => Some(byte),
+                _ => None,
+            });
+            if let Some(byte) = hit {
+                state.fired += 1;
+                spoiled.push(Spoiled { copy: index, byte });
+            }
+        }
+        spoiled
+    }
+}
+
 impl Intercept for Shared {
     fn before(&self, call: &'static str) -> Verdict {
         let mut state = lock(&self.state);
@@ -154,24 +181,13 @@ impl Intercept for Shared {
     }
 
     fn spoiled(&self, copies: &[Copy]) -> Vec<Spoiled> {
-        let mut state = lock(&self.state);
-        let number = state.calls.len() as u64;
-        let mut spoiled = Vec::new();
-        let peers = copies.iter().enumerate().filter(|(_, copy)| copy.kind == CopyKind::Peer);
-        for (index, _) in peers {
-            let nth = state.counts.entry(PEER_COPY).or_default();
-            *nth += 1;
-            let nth = *nth;
-            let hit = state.faults.iter().find_map(|fault| match fault.what {
-                FaultKind::Spoil(byte) if fault.at.hits(PEER_COPY, number, nth) => Some(byte),
-                _ => None,
-            });
-            if let Some(byte) = hit {
-                state.fired += 1;
-                spoiled.push(Spoiled { copy: index, byte });
-            }
-        }
-        spoiled
+        let is_peer = |(_, copy): &(usize, &Copy)| copy.kind == CopyKind::Peer;
+        let peers = copies.iter().enumerate().filter(is_peer);
+        self.count_spoiled(PEER_COPY, peers.map(|(index, _)| index))
+    }
+
+    fn spoiled_receives(&self, receives: &[PeerBuffer]) -> Vec<Spoiled> {
+        self.count_spoiled(RECEIVED, 0..receives.len())
     }
 
     fn created(&self, resource: Resource) {

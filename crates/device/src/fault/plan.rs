@@ -6,6 +6,8 @@ use crate::{ErrorKind, VendorCode};
 
 /// What single copies from and to imported memory are counted as.
 pub(super) const PEER_COPY: &str = "peer_copy";
+/// What single buffers that rounds receive are counted as.
+pub(super) const RECEIVED: &str = "received";
 
 /// Which calls a fault hits; numbers count from one, over all threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +18,8 @@ pub enum FaultAt {
     /// Every call from this number on, counted over all names.
     From(u64),
     /// The call with this number among those of this name (a method of the raw traits). Copies from and to
-    /// imported memory are counted one by one too, under the name `peer_copy`, for
-    /// [`FaultKind::Spoil`] alone.
+    /// imported memory, and buffers that rounds receive, are counted one by one too, under the names
+    /// `peer_copy` and `received`, for [`FaultKind::Spoil`] alone.
     NthOf(&'static str, u64),
     /// Every call of this name.
     EveryOf(&'static str),
@@ -49,7 +51,7 @@ pub enum FaultKind {
     /// It is made after this time.
     Delay(Duration),
     /// A byte arrives wrong: the one with this number gets the value of its neighbour in the source.
-    /// Of calls named `peer_copy` only, and without effect where both are the same.
+    /// Of calls named `peer_copy` and `received` only, and without effect where both are the same.
     Spoil(usize),
 }
 
@@ -76,5 +78,10 @@ impl Fault {
     /// A byte of the `nth` copy from or to imported memory arrives wrong.
     pub fn spoil(nth: u64, byte: usize) -> Self {
         Self { at: FaultAt::NthOf(PEER_COPY, nth), what: FaultKind::Spoil(byte) }
+    }
+
+    /// A byte of the `nth` buffer that a round receives arrives wrong.
+    pub fn spoil_received(nth: u64, byte: usize) -> Self {
+        Self { at: FaultAt::NthOf(RECEIVED, nth), what: FaultKind::Spoil(byte) }
     }
 }

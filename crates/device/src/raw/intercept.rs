@@ -7,7 +7,7 @@ use super::intercept_communicator::InterceptedCommunicator;
 use super::{
     Address, AllocationKey, Backend, CommunicatorDriver, CommunicatorHandle, CommunicatorId,
     CommunicatorOptions, ContextHandle, Copy, DeviceInfo, Driver, EventHandle, MemoryInfo,
-    Progress, StreamHandle, StreamPriority,
+    PeerBuffer, Progress, StreamHandle, StreamPriority,
 };
 use crate::{DeviceError, Result};
 
@@ -46,10 +46,10 @@ pub enum Verdict {
     Misreport(DeviceError),
 }
 
-/// One byte of a batch of copies that arrives wrong: as the byte beside it in the source.
+/// One byte of a batch of copies, or of a round, that arrives wrong: as the byte beside it in the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spoiled {
-    /// Which copy of the batch.
+    /// Which copy of the batch, or which buffer that is received.
     pub copy: usize,
     /// Which byte of it; counted on from its start again where the copy is shorter.
     pub byte: usize,
@@ -57,7 +57,7 @@ pub struct Spoiled {
 
 impl Spoiled {
     /// The copy that spoils the byte, or none where the copy is a single byte.
-    fn copy(self, copies: &[Copy]) -> Option<Copy> {
+    pub(super) fn copy(self, copies: &[Copy]) -> Option<Copy> {
         let copy = copies.get(self.copy).filter(|copy| copy.bytes > 1)?;
         let at = self.byte % copy.bytes;
         let beside = if at + 1 < copy.bytes { at + 1 } else { at - 1 };
@@ -78,6 +78,12 @@ pub trait Intercept: Send + Sync + Debug {
     /// Which bytes of copies that are about to be made arrive wrong: by default none.
     fn spoiled(&self, copies: &[Copy]) -> Vec<Spoiled> {
         let _ = copies;
+        Vec::new()
+    }
+
+    /// Which bytes of buffers arrive wrong that a round is about to receive: by default none.
+    fn spoiled_receives(&self, receives: &[PeerBuffer]) -> Vec<Spoiled> {
+        let _ = receives;
         Vec::new()
     }
 
@@ -187,7 +193,8 @@ struct InterceptedDriver {
 
 impl InterceptedDriver {
     fn wrap(&self, inner: Arc<dyn CommunicatorDriver>, borrowed: bool) -> InterceptedCommunicator {
-        InterceptedCommunicator::new(inner, Arc::clone(&self.intercept), borrowed)
+        let (driver, intercept) = (Arc::clone(&self.inner), Arc::clone(&self.intercept));
+        InterceptedCommunicator::new(inner, driver, intercept, borrowed)
     }
 }
 

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use super::intercept::{Intercept, Resource, acting, releasing};
-use super::{Address, CommunicatorDriver, PeerBuffer, Progress, StreamHandle};
+use super::{
+    Address, CommunicatorDriver, Copy, CopyKind, Driver, PeerBuffer, Progress, StreamHandle,
+};
 use crate::{DeviceError, Result};
 
 #[derive(Debug)]
 pub(super) struct InterceptedCommunicator {
     inner: Arc<dyn CommunicatorDriver>,
+    /// Of the same device.
+    driver: Arc<dyn Driver>,
     intercept: Arc<dyn Intercept>,
     borrowed: bool,
 }
@@ -16,10 +20,11 @@ pub(super) struct InterceptedCommunicator {
 impl InterceptedCommunicator {
     pub(super) fn new(
         inner: Arc<dyn CommunicatorDriver>,
+        driver: Arc<dyn Driver>,
         intercept: Arc<dyn Intercept>,
         borrowed: bool,
     ) -> Self {
-        Self { inner, intercept, borrowed }
+        Self { inner, driver, intercept, borrowed }
     }
 }
 
@@ -42,8 +47,22 @@ unsafe impl CommunicatorDriver for InterceptedCommunicator {
         stream: StreamHandle,
     ) -> Result<()> {
         acting(&*self.intercept, "exchange", || {
+            let spoiled = self.intercept.spoiled_receives(receives);
             // SAFETY: passed on.
-            unsafe { self.inner.exchange(sends, receives, stream) }
+            unsafe { self.inner.exchange(sends, receives, stream) }?;
+            let within = |buffer: &PeerBuffer| Copy {
+                destination: buffer.address,
+                source: buffer.address,
+                bytes: buffer.bytes,
+                kind: CopyKind::Device,
+            };
+            let received: Vec<Copy> = receives.iter().map(within).collect();
+            for copy in spoiled.into_iter().filter_map(|spoiled| spoiled.copy(&received)) {
+                // SAFETY: both sides are one byte of a buffer of the caller's that the round writes, whose
+                // promise covers it; the work is queued behind the round and before the caller's next call.
+                unsafe { self.driver.copy(&[copy], stream) }?;
+            }
+            Ok(())
         })
     }
 
