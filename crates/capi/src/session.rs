@@ -129,7 +129,8 @@ fn change<R>(
 
 /// Every figure with its name.
 fn entries(figures: &Figures) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-    let Figures { layers_committed, layers_undone, moved, filled, load, loads_ignored } = *figures;
+    let Figures { layers_committed, layers_undone, moved, filled, load, collective, loads_ignored } =
+        *figures;
     [
         ("layers_committed", layers_committed),
         ("layers_undone", layers_undone),
@@ -138,6 +139,8 @@ fn entries(figures: &Figures) -> impl Iterator<Item = (&'static str, u64)> + use
         ("moved_local_bytes", moved.local_bytes),
         ("moved_received_slots", moved.received_slots),
         ("moved_received_bytes", moved.received_bytes),
+        ("moved_collective_slots", moved.collective_slots),
+        ("moved_collective_bytes", moved.collective_bytes),
         ("moved_pool_slots", moved.pool_slots),
         ("moved_pool_bytes", moved.pool_bytes),
         ("moved_verified_slots", moved.verified_slots),
@@ -150,6 +153,12 @@ fn entries(figures: &Figures) -> impl Iterator<Item = (&'static str, u64)> + use
         ("load_impossible", load.impossible),
         ("load_failed", load.failed),
         ("loads_ignored", loads_ignored),
+        ("collective_roll_calls", collective.roll_calls),
+        ("collective_refused", collective.refused),
+        ("collective_rounds", collective.rounds),
+        ("collective_sent_slots", collective.sent_slots),
+        ("collective_sent_bytes", collective.sent_bytes),
+        ("collective_losses", collective.losses),
     ]
     .into_iter()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eplb::core::{RankId, Topology};
 use eplb::{
     Clock, CounterForm, CounterLife, CounterWidth, Held, Lent, LoadCounters, Padding,
-    PendingSession, Phase, Supply,
+    PendingSession, Phase, Supply, TransportChoice,
 };
 
 use crate::caller::Caller;
@@ -69,6 +69,9 @@ pub(crate) fn open(caller: &Caller, options: &c::eplb_session_options) -> Result
     let shape = placement.shape();
     let mut session =
         PendingSession::open_from(&config, rank, shape, &topology, &placement, lent, &supply)?;
+    if config.executor.transport == TransportChoice::Collective {
+        session = session.with_own_communicator()?;
+    }
     if let Some(counters) = counters {
         session = session.with_counters(counters);
     }

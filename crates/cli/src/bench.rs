@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use eplb::policy::{Greedy, Policy, by_name};
-use eplb_executor::{CommitMode, ExecutorOptions};
+use eplb_executor::{CommitMode, ExecutorOptions, TransportChoice};
 use eplb_sim::{Bench, BenchScore, Contender, MakeTables, Workers};
 use rayon::ThreadPool;
 use serde::Serialize;
@@ -92,7 +92,17 @@ fn executor_options(
         CommitArgument::Indirect => (CommitMode::Indirect, slots as u32),
     };
     let is_capped = false;
-    ExecutorOptions { commit, spare_slots, staged_slots: slots, layers_in_flight, is_capped }
+    let (transport, round_slots) = (TransportChoice::Auto, 1);
+    let staged_slots = slots;
+    ExecutorOptions {
+        commit,
+        spare_slots,
+        staged_slots,
+        layers_in_flight,
+        is_capped,
+        transport,
+        round_slots,
+    }
 }
 
 fn plan(arguments: &BenchPlanArguments, out: &mut dyn Write) -> Result<ExitCode, Failure> {

@@ -17,8 +17,10 @@ pub(crate) struct Arrival {
 /// Where bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Supply {
-    /// A slot of this rank or of one that is connected.
+    /// A slot of this rank, or of one whose memory is imported.
     Slot(SlotId),
+    /// A slot of a rank that sends it in a round.
+    Sent(SlotId),
     /// The pool.
     Pool,
 }
@@ -27,7 +29,7 @@ impl Supply {
     /// For messages.
     pub(crate) fn name(self, topology: &Topology) -> String {
         match self {
-            Self::Slot(slot) => topology.rank_of(slot).to_string(),
+            Self::Slot(slot) | Self::Sent(slot) => topology.rank_of(slot).to_string(),
             Self::Pool => "the pool".to_owned(),
         }
     }
@@ -46,6 +48,11 @@ pub struct ChangeFigures {
     pub received_slots: u64,
     /// Bytes that come from other ranks.
     pub received_bytes: u64,
+    /// Of the received slots, those that come by rounds of the communicator; the others come through peer
+    /// memory.
+    pub collective_slots: u64,
+    /// Their bytes.
+    pub collective_bytes: u64,
     /// Slots whose bytes come from the pool.
     pub pool_slots: u64,
     /// Bytes that come from the pool.
@@ -63,6 +70,11 @@ impl ChangeFigures {
                 (&mut self.local_slots, &mut self.local_bytes)
             }
             Supply::Slot(_) => (&mut self.received_slots, &mut self.received_bytes),
+            Supply::Sent(_) => {
+                self.collective_slots += 1;
+                self.collective_bytes += bytes;
+                (&mut self.received_slots, &mut self.received_bytes)
+            }
         };
         self.changed_slots += 1;
         *slots += 1;
@@ -76,6 +88,8 @@ impl ChangeFigures {
         self.local_bytes += other.local_bytes;
         self.received_slots += other.received_slots;
         self.received_bytes += other.received_bytes;
+        self.collective_slots += other.collective_slots;
+        self.collective_bytes += other.collective_bytes;
         self.pool_slots += other.pool_slots;
         self.pool_bytes += other.pool_bytes;
         self.verified_slots += other.verified_slots;

@@ -1,6 +1,6 @@
 //! One layer's change on one rank, from its copies to its end.
 
-use eplb_core::{Epoch, LayerId, SlotId, TransferPlan};
+use eplb_core::{Epoch, LayerId, SlotChange, SlotId, TransferPlan};
 use eplb_device::{Memory, MemoryCopy};
 
 use crate::arrival::{Arrival, Supply};
@@ -80,12 +80,13 @@ impl PreparedChange {
     }
 
     /// What has to arrive on this rank, in the order of its slots. `landings` tells for indirect
-    /// changes where each slot's bytes go.
+    /// changes where each slot's bytes go, `supply` where each slot's come from.
     pub(crate) fn arrivals(
         &self,
         plan: &TransferPlan,
         landings: &[Landing],
         weights: &Weights,
+        supply: &dyn Fn(&SlotChange) -> Supply,
     ) -> Result<Vec<Arrival>, ExecutorError> {
         let tensors = weights.tensors(self.layer);
         let mut arrivals = Vec::new();
@@ -101,15 +102,15 @@ impl PreparedChange {
             arrivals.push(Arrival {
                 slot: change.slot,
                 expert: change.expert,
-                from: weights.supply(change.source),
+                from: supply(change),
                 tensors: rooms.collect::<Result<_, _>>()?,
             });
         }
         Ok(arrivals)
     }
 
-    /// The copies that bring `arrivals` from slots of this rank and others, and save what they will
-    /// overwrite.
+    /// The copies that bring `arrivals` from slots of this rank and from imported memory, and save what all
+    /// of them will overwrite.
     pub(crate) fn arrival_copies(
         &self,
         arrivals: &[Arrival],

@@ -5,10 +5,10 @@ use eplb_device::{Device, Memory, PeerKey, PeerMemory};
 use serde::{Deserialize, Serialize};
 
 use crate::checksums::RankChecksums;
-use crate::{ExecutorError, WeightManifest};
+use crate::{ExecutorError, TransportChoice, WeightManifest};
 
 /// The version of the encoded form; ranks of different versions refuse each other.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The weights of one rank as other ranks reach them. The engine carries its bytes to all ranks, by
 /// whatever means it starts them with.
@@ -19,6 +19,12 @@ pub struct Endpoint {
     /// Buffers that every tensor holds: slots and spare ones.
     buffers: usize,
     layers: Vec<Vec<TensorEndpoint>>,
+    /// The transport that the rank is configured with.
+    pub(crate) transport: TransportChoice,
+    /// Why the rank's memory can't be exported, if it can't.
+    pub(crate) refusal: Option<String>,
+    /// The name of a communicator that all ranks are to create, if this rank makes it.
+    pub(crate) communicator: Option<Vec<u8>>,
     /// Where bytes are verified: those of the experts that the rank held at the start.
     pub(crate) checksums: Option<RankChecksums>,
 }
@@ -28,6 +34,7 @@ struct TensorEndpoint {
     name: String,
     slot_stride: usize,
     slot_bytes: usize,
+    /// Empty where memory is not exported.
     key: Vec<u8>,
 }
 
@@ -39,29 +46,49 @@ pub(crate) struct PeerWeights {
 }
 
 impl Endpoint {
+    /// Exports the weights, unless nobody is to read them. Where a device can't and they may travel otherwise,
+    /// the endpoint says so.
     pub(crate) fn new(
         rank: RankId,
         buffers: usize,
         manifest: &WeightManifest,
+        transport: TransportChoice,
         device: &Device,
     ) -> Result<Self, ExecutorError> {
-        let layers = (0..manifest.layers()).map(LayerId::from_index);
-        let layers = layers
-            .map(|layer| {
-                let tensors = manifest.tensors(layer).iter();
-                tensors
-                    .map(|tensor| {
-                        Ok(TensorEndpoint {
-                            name: tensor.name.clone(),
-                            slot_stride: tensor.slot_stride,
-                            slot_bytes: tensor.slot_bytes,
-                            key: device.export(&tensor.memory)?.as_bytes().to_vec(),
-                        })
-                    })
-                    .collect::<Result<_, ExecutorError>>()
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { version: VERSION, rank, buffers, layers, checksums: None })
+        let mut refusal = None;
+        let mut layers = Vec::with_capacity(manifest.layers());
+        for layer in (0..manifest.layers()).map(LayerId::from_index) {
+            let mut tensors = Vec::new();
+            for tensor in manifest.tensors(layer) {
+                let is_exported = transport != TransportChoice::Collective && refusal.is_none();
+                let key = match is_exported.then(|| device.export(&tensor.memory)).transpose() {
+                    Ok(key) => key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+                    Err(error) if transport == TransportChoice::Auto => {
+                        refusal = Some(error.to_string());
+                        Vec::new()
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                tensors.push(TensorEndpoint {
+                    name: tensor.name.clone(),
+                    slot_stride: tensor.slot_stride,
+                    slot_bytes: tensor.slot_bytes,
+                    key,
+                });
+            }
+            layers.push(tensors);
+        }
+        let (communicator, checksums) = (None, None);
+        Ok(Self {
+            version: VERSION,
+            rank,
+            buffers,
+            layers,
+            transport,
+            refusal,
+            communicator,
+            checksums,
+        })
     }
 
     /// The rank that made it.
@@ -95,13 +122,8 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Makes the weights readable from this rank, after a comparison with the rank's own manifest.
-    pub(crate) fn import(
-        &self,
-        own: &WeightManifest,
-        device: &Device,
-    ) -> Result<PeerWeights, ExecutorError> {
-        self.check(own)?;
+    /// Makes the weights readable from this rank; they have been [checked](Self::check) before.
+    pub(crate) fn import(&self, device: &Device) -> Result<PeerWeights, ExecutorError> {
         let layers = self.layers.iter();
         let layers = layers
             .map(|tensors| {
@@ -111,8 +133,19 @@ impl Endpoint {
         Ok(PeerWeights { layers })
     }
 
-    fn check(&self, own: &WeightManifest) -> Result<(), ExecutorError> {
+    /// Whether the rank has registered what this one has, and is to be reached in the same way.
+    pub(crate) fn check(
+        &self,
+        own: &WeightManifest,
+        transport: TransportChoice,
+    ) -> Result<(), ExecutorError> {
         let refuse = |reason| Err(ExecutorError::Endpoint { rank: self.rank, reason });
+        if self.transport != transport {
+            return refuse(format!(
+                "its executor.transport is {}, this rank's is {transport}; it must be the same on all ranks",
+                self.transport
+            ));
+        }
         if self.layers.len() != own.layers() {
             let (theirs, ours) = (self.layers.len(), own.layers());
             return refuse(format!("it registered {theirs} layers, this rank {ours}"));

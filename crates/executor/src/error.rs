@@ -6,6 +6,27 @@ use thiserror::Error;
 
 use crate::PoolError;
 
+/// Why a rank did not take part in the rounds of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RollCallRefusal {
+    /// The change was given up there.
+    #[error("has given the change up")]
+    GivenUp,
+    /// The change has failed there.
+    #[error("could not begin the change")]
+    Failed,
+    /// It was about to make other rounds.
+    #[error("was about to make other rounds than this rank")]
+    OtherPlan,
+    /// It has never heard of the change, or is done with it.
+    #[error("has gone on to token {token}")]
+    WentOn {
+        /// The change that it is at.
+        token: u64,
+    },
+}
+
 /// Why the executor refused or failed. Where a change fails, the old epoch's bytes and routing stand,
 /// unless the error says otherwise ([`ExecutorError::Broken`]).
 #[derive(Debug, Error)]
@@ -22,6 +43,31 @@ pub enum ExecutorError {
         /// The tensor, or `any`.
         tensor: String,
         /// What doesn't fit.
+        reason: String,
+    },
+    /// A communicator that can't be used, or none where one is needed.
+    #[error("communicator: {reason}")]
+    Communicator {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Ranks were not about to make the same rounds for a change, so that none were made.
+    #[error("{layer} was not brought by rounds: {rank} {refusal}")]
+    RollCall {
+        /// The layer.
+        layer: LayerId,
+        /// The rank that did not take part.
+        rank: RankId,
+        /// Why.
+        refusal: RollCallRefusal,
+    },
+    /// The collective transport can't be used any more. Peer memory can.
+    #[error(
+        "the collective transport is lost: {reason}; ranks that can't use peer memory get no experts \
+         until all sessions are opened anew"
+    )]
+    CollectiveLost {
+        /// What was lost first.
         reason: String,
     },
     /// What another rank told at the start can't be used.

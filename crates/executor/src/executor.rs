@@ -6,11 +6,13 @@ use eplb_core::{ModelShape, RankId, Topology};
 use eplb_device::{Device, Stream, StreamPriority};
 
 use crate::checksums::Checksums;
+use crate::collective::{TransportBoard, Transports};
 use crate::inspector::Inspector;
+use crate::linking::{Links, Prospect};
 use crate::pool::Loader;
 use crate::staging::Lanes;
 use crate::weights::Weights;
-use crate::{Endpoint, ExecutorError, Migrator, Switcher, WeightManifest};
+use crate::{Endpoint, ExecutorError, Migrator, Switcher, TransportChoice, WeightManifest};
 
 /// How a layer is switched over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,11 @@ pub struct ExecutorOptions {
     /// Whether copies are queued only as [`Migrator::grant`] allows, so that what the engine moves
     /// itself keeps its share of the device.
     pub is_capped: bool,
+    /// How experts come from other ranks; the same on all ranks.
+    pub transport: TransportChoice,
+    /// Slots that this rank sends in a round at most, and that it receives; the same on all ranks, at
+    /// least 1. With a communicator, memory for twice as many is reserved.
+    pub round_slots: usize,
 }
 
 /// One rank's executor before it knows the other ranks.
@@ -46,7 +53,7 @@ pub struct Executor {
     pub(crate) rank: RankId,
     pub(crate) shape: ModelShape,
     pub(crate) topology: Topology,
-    options: ExecutorOptions,
+    pub(crate) options: ExecutorOptions,
     pub(crate) manifest: WeightManifest,
     pub(crate) transfers: Stream,
     engine: Stream,
@@ -54,6 +61,7 @@ pub struct Executor {
     pub(crate) endpoint: Endpoint,
     pub(crate) loader: Option<Loader>,
     pub(crate) verification: Option<Verification>,
+    pub(crate) collective: Option<Prospect>,
 }
 
 /// What bytes are verified with, where they are.
@@ -99,7 +107,7 @@ impl Executor {
                 Lanes::reserve(device, options.layers_in_flight, staged, packed)?
             }
         };
-        let endpoint = Endpoint::new(rank, slots + spares, &manifest, device)?;
+        let endpoint = Endpoint::new(rank, slots + spares, &manifest, options.transport, device)?;
         let topology = topology.clone();
         Ok(Self {
             rank,
@@ -113,6 +121,7 @@ impl Executor {
             endpoint,
             loader: None,
             verification: None,
+            collective: None,
         })
     }
 
@@ -123,39 +132,30 @@ impl Executor {
 
     /// Connects to all live ranks; `endpoints` holds one of each, in any order. With a pool the
     /// endpoints of ranks may be missing that this rank can't reach: what only they hold comes from the pool.
+    /// Nothing waits for other ranks: a communicator is joined, and what each rank has chosen is exchanged, by the
+    /// calls of the migrator.
     ///
     /// # Errors
-    /// A live rank's endpoint is missing, registered other weights, or can't be imported; with
-    /// checksums, ranks that hold different bytes of an expert.
+    /// A live rank's endpoint is missing, registered other weights, is to be reached in another way, or can't be
+    /// exported or imported and there is no communicator; with checksums, ranks that hold different bytes of
+    /// an expert.
     pub fn connect(
         mut self,
         endpoints: &[Endpoint],
     ) -> Result<(Migrator, Switcher), ExecutorError> {
-        let mut peers = Vec::with_capacity(self.topology.ranks());
-        for rank in self.topology.rank_ids() {
-            if rank == self.rank || !self.topology.is_alive(rank) {
-                peers.push(None);
-                continue;
-            }
-            let endpoint = endpoints.iter().find(|endpoint| endpoint.rank() == rank);
-            if endpoint.is_none() && self.loader.is_some() {
-                peers.push(None);
-                continue;
-            }
-            let endpoint = endpoint.ok_or_else(|| ExecutorError::Endpoint {
-                rank,
-                reason: "it is missing; every live rank's is needed".to_owned(),
-            })?;
-            self.compare_checksums(endpoint)?;
-            peers.push(Some(endpoint.import(&self.manifest, self.transfers.device())?));
-        }
+        let Links { peers, reach, details } = self.link(endpoints)?;
+        let transports = Transports::new(self.rank, &self.topology, reach.clone(), details);
+        let board = TransportBoard::new(transports);
+        let collective = self.start_collective(endpoints, &board)?;
         let spares = vec![self.options.spare_slots; self.topology.ranks()];
-        let weights = Arc::new(Weights::new(self.rank, self.topology, self.manifest, peers));
+        let weights = Weights::new(self.rank, self.topology, self.manifest, peers, reach);
+        let weights = Arc::new(weights);
         let mode = self.options.commit;
         let lanes = self.lanes;
         let migrator =
-            Migrator::new(Arc::clone(&weights), mode, spares, self.transfers, lanes.clone());
+            Migrator::new(Arc::clone(&weights), mode, spares, self.transfers, lanes.clone(), board);
         let migrator = migrator.supplied(self.loader, self.verification);
+        let migrator = migrator.with_collective(collective);
         let migrator = if self.options.is_capped { migrator.capped() } else { migrator };
         Ok((migrator, Switcher::new(weights, self.engine, lanes)))
     }

@@ -11,6 +11,9 @@
 //! A [`PreparedChange`] is handed from one to the other by value. Nothing here waits: progress is
 //! polled, and deadlines are the manager's.
 //!
+//! Between ranks, bytes are pulled through peer memory, or travel by packed rounds of a communicator;
+//! [`Transports`] says which pair uses what, and why.
+//!
 //! Besides other ranks, bytes come from an [`ExpertPool`], where the engine has one: ranks may start from
 //! it, and an expert whose last replica died comes back from it. With [`Verify`] bytes are
 //! compared with checksums.
@@ -26,10 +29,12 @@ mod arrival;
 mod buffers;
 mod change;
 mod checksums;
+mod collective;
 mod endpoint;
 mod error;
 mod executor;
 mod inspector;
+mod linking;
 mod load;
 mod manifest;
 mod migrator;
@@ -43,8 +48,12 @@ pub use arrival::ChangeFigures;
 pub use buffers::{BufferTable, Landing, TooFewSpares};
 pub use change::PreparedChange;
 pub use checksums::Verify;
+pub use collective::{
+    CollectiveFigures, CollectiveState, CollectiveWait, CollectiveWatch, PairTransport, Reach,
+    Transport, TransportBoard, TransportChoice, Transports,
+};
 pub use endpoint::Endpoint;
-pub use error::ExecutorError;
+pub use error::{ExecutorError, RollCallRefusal};
 pub use executor::{CommitMode, Executor, ExecutorOptions};
 pub use load::{
     CollectedLoad, Collector, CounterForm, CounterLife, CounterWidth, LoadCounters, LoadError,

@@ -70,10 +70,7 @@ impl WeightManifest {
 
     /// Bytes that one expert of any layer takes when its tensors are packed one after the other.
     pub(crate) fn packed_bytes(&self) -> usize {
-        let of_layer = |tensors: &Vec<SlotTensor>| {
-            tensors.iter().map(|tensor| tensor.slot_bytes.next_multiple_of(PACKING)).sum::<usize>()
-        };
-        self.layers.iter().map(of_layer).max().unwrap_or(0)
+        self.layers.iter().map(|tensors| expert_bytes(tensors)).max().unwrap_or(0)
     }
 
     /// Whether every tensor has room for `buffers` slots, checked once at the start.
@@ -121,6 +118,11 @@ impl SlotTensor {
         let start = buffer * self.slot_stride;
         Ok(self.memory.slice(start, self.slot_bytes)?)
     }
+}
+
+/// Bytes of one packed expert of a layer with these tensors.
+pub(crate) fn expert_bytes(tensors: &[SlotTensor]) -> usize {
+    tensors.iter().map(|tensor| tensor.slot_bytes.next_multiple_of(PACKING)).sum()
 }
 
 /// The start of every tensor in a packed expert, in tensor order.

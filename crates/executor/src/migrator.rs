@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use eplb_core::{LayerId, LayerPlacement, SlotId, TransferPlan};
+use eplb_core::{LayerId, LayerPlacement, SlotChange, SlotId, TransferPlan};
 use eplb_device::{Event, MemoryCopy, Stream};
 
 use crate::arrival::{Arrival, Supply};
+use crate::collective::{CollectiveTransport, Job, Standing, TransportBoard};
 use crate::executor::{CommitMode, Verification};
 use crate::inspector::Inspection;
 use crate::pool::Loader;
 use crate::staging::Lanes;
 use crate::weights::Weights;
-use crate::{ExecutorError, Landing, PreparedChange, TooFewSpares};
+use crate::{CollectiveWatch, ExecutorError, Landing, PreparedChange, TooFewSpares};
 
 /// Brings the weights of new placements to this rank, on a stream of its own. Belongs to one thread.
 ///
 /// Bytes are pulled: this rank's copy engine reads the memory of other ranks. So ranks need not agree
-/// on an order of calls, and a slow rank holds up nobody but those who wait for it.
+/// on an order of calls, and a slow rank holds up nobody but those who wait for it. Between ranks where that
+/// can't be, or must not, they travel by rounds of a communicator, to which all ranks have to
+/// come; a clock that keeps the deadline of these waits belongs to [`Migrator::collective_watch`].
 ///
 /// A capped migrator queues copies only as [`Migrator::grant`] allows; what has been granted is used by
 /// [`Migrator::begin`] and [`Migrator::poll`].
@@ -35,6 +38,8 @@ pub struct Migrator {
     allowance: Option<i64>,
     loader: Option<Loader>,
     verification: Option<Verification>,
+    board: TransportBoard,
+    collective: Option<CollectiveTransport>,
     /// In the order in which they began.
     running: Vec<Running>,
     checks: Vec<Check>,
@@ -47,6 +52,8 @@ struct Running {
     pending: Vec<MemoryCopy>,
     /// What comes from the pool and is not queued yet, the next one last.
     loads: Vec<Arrival>,
+    /// Whether its rounds are not over.
+    awaits_rounds: bool,
     /// Whether the stream waits for what may still read the memory that the copies write.
     is_ordered: bool,
     /// Recorded behind the last copy.
@@ -69,6 +76,7 @@ impl Migrator {
         spares: Vec<u32>,
         stream: Stream,
         lanes: Lanes,
+        board: TransportBoard,
     ) -> Self {
         Self {
             weights,
@@ -79,6 +87,8 @@ impl Migrator {
             allowance: None,
             loader: None,
             verification: None,
+            board,
+            collective: None,
             running: Vec::new(),
             checks: Vec::new(),
         }
@@ -91,6 +101,11 @@ impl Migrator {
         verification: Option<Verification>,
     ) -> Self {
         Self { loader, verification, ..self }
+    }
+
+    /// The same migrator with what makes rounds.
+    pub(crate) fn with_collective(self, collective: Option<CollectiveTransport>) -> Self {
+        Self { collective, ..self }
     }
 
     /// The same migrator, which queues nothing before it is granted bytes.
@@ -107,12 +122,24 @@ impl Migrator {
         }
     }
 
+    /// Which transport each pair of ranks uses; what is read there changes as the collective transport gets on.
+    pub fn transports(&self) -> &TransportBoard {
+        &self.board
+    }
+
+    /// What the collective transport waits for, if there is one, for whoever keeps its deadlines.
+    pub fn collective_watch(&self) -> Option<&CollectiveWatch> {
+        self.collective.as_ref().map(CollectiveTransport::watch)
+    }
+
     /// Starts to bring what `layer` needs to go from `from` to `to`. The end comes out of
-    /// [`Migrator::poll`].
+    /// [`Migrator::poll`]. With a communicator, all ranks have to begin the same changes, in the rising order of
+    /// their tokens; a rank that begins one of them in vain, or gives it up, tells the others.
     ///
     /// # Errors
-    /// The device refused a call, memory was reserved for fewer changes at a time, or an expert is on no
-    /// rank that is connected and there is no pool. Nothing of the change is left then.
+    /// The device refused a call, memory was reserved for fewer changes at a time, an expert is on no
+    /// rank that is connected and there is no pool, or it would have to come by rounds and the collective
+    /// transport is lost. Nothing of the change is left then.
     pub fn begin(
         &mut self,
         token: u64,
@@ -121,42 +148,64 @@ impl Migrator {
         to: &LayerPlacement,
     ) -> Result<(), ExecutorError> {
         let plan = TransferPlan::new(from, to, &self.weights.topology);
+        let buffers = self.weights.buffers(layer);
+        let begun = self.start(token, layer, from, to, &plan);
+        if let Some(collective) = &mut self.collective {
+            let mut job = Job::new(token, layer, (from, to), plan, buffers);
+            match &begun {
+                Ok(sent) => job.expect(sent),
+                Err(_) => job.decline(Standing::Failed),
+            }
+            collective.join(job);
+        }
+        begun.map(|_| ())
+    }
+
+    /// Starts a change; gives what comes to it by rounds.
+    fn start(
+        &mut self,
+        token: u64,
+        layer: LayerId,
+        from: &LayerPlacement,
+        to: &LayerPlacement,
+        plan: &TransferPlan,
+    ) -> Result<Vec<Arrival>, ExecutorError> {
         let (change, landings) = match self.mode {
             CommitMode::InPlace => {
                 let changes = plan.changes(self.weights.rank).len();
                 let lane = self.lanes.take(layer, changes)?;
                 let weights = &self.weights;
                 let change =
-                    PreparedChange::in_place(token, layer, to.epoch(), &plan, weights, lane);
+                    PreparedChange::in_place(token, layer, to.epoch(), plan, weights, lane);
                 (change, Vec::new())
             }
             CommitMode::Indirect => {
                 let before = self.weights.buffers(layer);
                 let (after, mut landings) = before
-                    .after(&plan, &self.weights.topology, &self.spares)
+                    .after(plan, &self.weights.topology, &self.spares)
                     .map_err(|TooFewSpares { rank, needed, spares }| {
                         ExecutorError::TooFewSpares { layer, rank, needed, spares }
                     })?;
                 let weights = &self.weights;
                 let change =
-                    PreparedChange::indirect(token, layer, to.epoch(), &plan, weights, after);
+                    PreparedChange::indirect(token, layer, to.epoch(), plan, weights, after);
                 (change, landings.swap_remove(self.weights.rank.index()))
             }
         };
-        let mut running = match self.arrange(change, &plan, &landings) {
-            Ok(running) => running,
+        let (mut running, sent) = match self.arrange(change, from, plan, &landings) {
+            Ok(arranged) => arranged,
             Err((change, error)) => {
                 self.give_up(*change);
                 return Err(error);
             }
         };
         // Those that began before come first.
-        let is_next = self.running.iter().all(|running| running.arrived.is_some());
+        let is_next = self.running.iter().all(Running::is_queued);
         let queued = if is_next { self.queue(&mut running) } else { Ok(()) };
         match queued {
             Ok(()) => {
                 self.running.push(running);
-                Ok(())
+                Ok(sent)
             }
             Err(error) => {
                 self.give_up(running.change);
@@ -165,15 +214,21 @@ impl Migrator {
         }
     }
 
-    /// Finds where everything comes from.
+    /// Finds where everything comes from; gives also what comes by rounds.
     fn arrange(
         &self,
         mut change: PreparedChange,
+        from: &LayerPlacement,
         plan: &TransferPlan,
         landings: &[Landing],
-    ) -> Result<Running, (Box<PreparedChange>, ExecutorError)> {
+    ) -> Result<(Running, Vec<Arrival>), (Box<PreparedChange>, ExecutorError)> {
         let weights = &self.weights;
-        let arrivals = match change.arrivals(plan, landings, weights) {
+        let loss = self.collective.as_ref().and_then(CollectiveTransport::loss);
+        let supply = |changed: &SlotChange| match loss {
+            None => weights.supply(changed.source),
+            Some(_) => weights.supply_without_rounds(changed, from),
+        };
+        let arrivals = match change.arrivals(plan, landings, weights, &supply) {
             Ok(arrivals) => arrivals,
             Err(error) => return Err((Box::new(change), error)),
         };
@@ -182,7 +237,11 @@ impl Migrator {
         let loads: Vec<_> = arrivals.iter().rev().filter(from_pool).cloned().collect();
         if let (Some(load), None) = (loads.last(), &self.loader) {
             let Arrival { slot, expert, .. } = *load;
-            return Err((Box::new(change), ExecutorError::NoSource { layer, slot, expert }));
+            let error = match loss {
+                Some(reason) => ExecutorError::CollectiveLost { reason },
+                None => ExecutorError::NoSource { layer, slot, expert },
+            };
+            return Err((Box::new(change), error));
         }
         let bytes = weights.manifest.expert_bytes(layer) as u64;
         for arrival in &arrivals {
@@ -192,8 +251,14 @@ impl Migrator {
             Ok(copies) => copies.into_iter().rev().collect(),
             Err(error) => return Err((Box::new(change), error)),
         };
+        let is_sent = |arrival: &&Arrival| matches!(arrival.from, Supply::Sent(_));
+        let sent = arrivals.iter().filter(is_sent).cloned().collect();
         let inspection = self.verification.is_some().then(|| Inspection::new(layer, arrivals));
-        Ok(Running { change, pending, loads, is_ordered: false, arrived: None, inspection })
+        let awaits_rounds = self.collective.is_some();
+        let (is_ordered, arrived) = (false, None);
+        let running =
+            Running { change, pending, loads, awaits_rounds, is_ordered, arrived, inspection };
+        Ok((running, sent))
     }
 
     /// Queues what is allowed of a change's copies, and at most one expert of the pool.
@@ -212,7 +277,7 @@ impl Migrator {
         if running.pending.is_empty() {
             self.load_one(running)?;
         }
-        if running.pending.is_empty() && running.loads.is_empty() {
+        if running.is_queued() && !running.awaits_rounds {
             let arrived = self.stream.device().event()?;
             self.stream.record(&arrived)?;
             running.arrived = Some(arrived);
@@ -272,11 +337,14 @@ impl Migrator {
     pub fn poll(&mut self) -> Vec<(u64, Result<PreparedChange, ExecutorError>)> {
         let mut ended = Vec::new();
         let mut is_blocked = false;
+        if let Some(collective) = &mut self.collective {
+            collective.poll(&self.weights, &self.stream, &mut self.allowance);
+        }
         for mut running in std::mem::take(&mut self.running) {
             let token = running.change.token;
             match self.advance(&mut running, is_blocked) {
                 Ok(false) => {
-                    is_blocked |= running.arrived.is_none();
+                    is_blocked |= !running.is_queued();
                     self.running.push(running);
                 }
                 Ok(true) => ended.push((token, Ok(running.change))),
@@ -291,6 +359,12 @@ impl Migrator {
 
     /// Whether all of a change has arrived, and is what it should be where that is verified.
     fn advance(&mut self, running: &mut Running, is_blocked: bool) -> Result<bool, ExecutorError> {
+        if let Some(collective) = self.collective.as_mut().filter(|_| running.awaits_rounds)
+            && let Some(outcome) = collective.take_ended(running.change.token)
+        {
+            outcome?;
+            running.awaits_rounds = false;
+        }
         if running.arrived.is_none() && !is_blocked {
             self.queue(running)?;
         }
@@ -415,14 +489,25 @@ impl Migrator {
         }
     }
 
-    /// Whether no copy of ours is under way.
+    /// Whether nothing of ours is under way, the rounds of given up changes included.
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.checks.is_empty()
+        let has_rounds = self.collective.as_ref().is_some_and(|collective| !collective.is_idle());
+        self.running.is_empty() && self.checks.is_empty() && !has_rounds
     }
 
     /// Gives back what a change that came to nothing held, at once, though copies into its lane may
     /// still be queued: whatever uses the lane next is queued behind them, on the same stream.
-    fn give_up(&self, change: PreparedChange) {
+    fn give_up(&mut self, change: PreparedChange) {
+        if let Some(collective) = &mut self.collective {
+            collective.withdraw(change.token);
+        }
         self.lanes.give_back(change.lane);
+    }
+}
+
+impl Running {
+    /// Whether all has been queued that does not come by rounds.
+    fn is_queued(&self) -> bool {
+        self.pending.is_empty() && self.loads.is_empty()
     }
 }

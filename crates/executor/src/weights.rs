@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use eplb_core::{LayerId, RankId, SlotId, Source, Topology};
+use eplb_core::{LayerId, LayerPlacement, RankId, SlotChange, SlotId, Source, Topology};
 use eplb_device::{Event, Memory};
 
 use crate::arrival::{Arrival, Supply};
+use crate::collective::{Reach, Transport};
 use crate::endpoint::PeerWeights;
 use crate::{BufferTable, ExecutorError, SlotTensor, WeightManifest};
 
@@ -15,8 +16,11 @@ pub(crate) struct Weights {
     pub(crate) rank: RankId,
     pub(crate) topology: Topology,
     pub(crate) manifest: WeightManifest,
-    /// For each rank its weights; `None` for this rank, for dead ones and for those not connected.
-    pub(crate) peers: Vec<Option<PeerWeights>>,
+    /// For each rank its weights; `None` for this rank, for dead ones and for those whose memory is not
+    /// imported.
+    peers: Vec<Option<PeerWeights>>,
+    /// How each other rank is reached.
+    reach: Vec<Option<Reach>>,
     /// For each layer which buffers hold its slots. The locks are held to clone or to replace a
     /// table, never over a device call.
     layers: Vec<Mutex<LayerBuffers>>,
@@ -36,10 +40,11 @@ impl Weights {
         topology: Topology,
         manifest: WeightManifest,
         peers: Vec<Option<PeerWeights>>,
+        reach: Vec<Option<Reach>>,
     ) -> Self {
         let start = LayerBuffers { table: BufferTable::identity(&topology), switched: None };
         let layers = (0..manifest.layers()).map(|_| Mutex::new(start.clone())).collect();
-        Self { rank, topology, manifest, peers, layers }
+        Self { rank, topology, manifest, peers, reach, layers }
     }
 
     pub(crate) fn tensors(&self, layer: LayerId) -> &[SlotTensor] {
@@ -65,14 +70,37 @@ impl Weights {
     /// Where this rank takes a changed slot's bytes from: the pool, where the rank that holds them is
     /// not connected.
     pub(crate) fn supply(&self, source: Source) -> Supply {
-        let is_reached = |slot: SlotId| {
-            let rank = self.topology.rank_of(slot);
-            rank == self.rank || self.peers[rank.index()].is_some()
-        };
         match source {
-            Source::Local(slot) | Source::Remote(slot) if is_reached(slot) => Supply::Slot(slot),
-            _ => Supply::Pool,
+            Source::Local(slot) => Supply::Slot(slot),
+            Source::Remote(slot) => match self.transport_from(slot) {
+                Some(Transport::Peer) => Supply::Slot(slot),
+                Some(Transport::Collective) => Supply::Sent(slot),
+                Some(Transport::Pool) | None => Supply::Pool,
+            },
+            Source::Pool => Supply::Pool,
         }
+    }
+
+    /// The same for when no rounds can be made any more: another replica of the expert, whose rank's memory is
+    /// imported, or the pool.
+    pub(crate) fn supply_without_rounds(
+        &self,
+        change: &SlotChange,
+        old: &LayerPlacement,
+    ) -> Supply {
+        match self.supply(change.source) {
+            Supply::Sent(_) => {
+                let mut replicas = old.replicas(change.expert, &self.topology);
+                let imported = Some(Transport::Peer);
+                let other = replicas.find(|&slot| self.transport_from(slot) == imported);
+                other.map_or(Supply::Pool, Supply::Slot)
+            }
+            other => other,
+        }
+    }
+
+    fn transport_from(&self, slot: SlotId) -> Option<Transport> {
+        self.reach[self.topology.rank_of(slot).index()].map(Reach::transport)
     }
 
     /// Whether the bytes of a slot, which have the checksums `found`, are those of its expert.
@@ -134,7 +162,10 @@ impl Weights {
         }
         match &self.peers[rank.index()] {
             Some(peer) => peer.buffer(layer, tensor, buffer, spec.slot_bytes),
-            None => Err(ExecutorError::Endpoint { rank, reason: "it is not connected".to_owned() }),
+            None => Err(ExecutorError::Endpoint {
+                rank,
+                reason: "its memory is not imported".to_owned(),
+            }),
         }
     }
 }

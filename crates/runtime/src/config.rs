@@ -8,7 +8,7 @@ use eplb_manager::PlannedPhases;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{PolicySection, PoolSection};
+use crate::{ExecutorSection, PolicySection, PoolSection};
 
 /// The whole configuration, as read from TOML; [`Config::check`] says whether its values fit.
 ///
@@ -108,50 +108,6 @@ pub struct ManagerSection {
     pub revert_timeout: f64,
 }
 
-/// `[executor]`: the way of the weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ExecutorSection {
-    /// How a layer is switched over.
-    pub commit: CommitMode,
-    /// Spare buffers of each rank and layer, for indirect commits.
-    pub spare_slots: u32,
-    /// With commits in place: slots of a rank that one change of a layer replaces at most; what needs
-    /// more is done in parts, each switched over by itself. For each layer in flight, staging memory for
-    /// twice as many slots is reserved at the start. 0: so many that all of it is no more than one
-    /// layer's slots, and at least one.
-    pub staged_slots: u32,
-    /// Bytes per second that each rank's copies between ranks and into staging memory may take at most, so
-    /// that the engine's own traffic keeps its share; 0 for no cap.
-    pub bandwidth_cap: u64,
-    /// How far bytes are compared with the checksums of their experts. The same on all ranks.
-    pub verify: VerifyMode,
-}
-
-/// How far bytes are compared with the checksums of their experts, which ranks compute at the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VerifyMode {
-    /// Not at all.
-    #[default]
-    Off,
-    /// What a change brings, before the change counts as prepared.
-    Arrivals,
-    /// As well, all slots of a layer after each switch-over, before it counts as committed.
-    Canary,
-}
-
-/// How a layer is switched over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CommitMode {
-    /// New weights are copied into the live slots on the engine's stream: addresses stay.
-    #[default]
-    InPlace,
-    /// New weights arrive in spare slots and a slot table is flipped: nothing is copied.
-    Indirect,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -201,18 +157,6 @@ impl Default for ManagerSection {
             prepare_timeout: 30.0,
             commit_timeout: 10.0,
             revert_timeout: 10.0,
-        }
-    }
-}
-
-impl Default for ExecutorSection {
-    fn default() -> Self {
-        Self {
-            commit: CommitMode::InPlace,
-            spare_slots: 0,
-            staged_slots: 0,
-            bandwidth_cap: 0,
-            verify: VerifyMode::Off,
         }
     }
 }
@@ -290,11 +234,6 @@ impl ConfigError {
         self
     }
 }
-
-/// A cap below a megabyte a second would let prepares run into their deadlines.
-const LEAST_CAP: u64 = 1_000_000;
-/// More than any device moves.
-const MOST_CAP: u64 = 1_000_000_000_000_000;
 
 impl Config {
     /// Reads and checks a configuration file.
@@ -386,16 +325,7 @@ impl Config {
         }
         self.policy()?;
         self.manager.check()?;
-        within("executor.spare_slots", self.executor.spare_slots, 0, 4_096)?;
-        within("executor.staged_slots", self.executor.staged_slots, 0, 4_096)?;
-        let cap = self.executor.bandwidth_cap;
-        if cap != 0 {
-            within("executor.bandwidth_cap", cap, LEAST_CAP, MOST_CAP)?;
-        }
-        if self.executor.commit == CommitMode::Indirect && self.executor.spare_slots == 0 {
-            let allowed = "at least 1 with executor.commit = \"indirect\"".to_owned();
-            return Err(value("executor.spare_slots", 0, allowed));
-        }
+        self.executor.check()?;
         self.pool.check()
     }
 
@@ -432,14 +362,7 @@ impl Config {
 
     /// Slots of a rank that one change of a layer replaces at most, for ranks of so many slots.
     pub fn most_changed_slots(&self, slots_of_rank: usize) -> usize {
-        match (self.executor.commit, self.executor.staged_slots as usize) {
-            (CommitMode::Indirect, _) => self.executor.spare_slots as usize,
-            // Twice, since what is overwritten is kept until all ranks have switched over.
-            (CommitMode::InPlace, 0) => {
-                (slots_of_rank / (2 * self.manager.layers_in_flight)).max(1)
-            }
-            (CommitMode::InPlace, staged) => staged,
-        }
+        self.executor.most_changed_slots(slots_of_rank, self.manager.layers_in_flight)
     }
 
     /// The topology for a model of `experts` logical experts.

@@ -26,6 +26,7 @@ mod config;
 mod coordinator;
 mod device_routing;
 mod error;
+mod executor_section;
 mod mover;
 mod planner;
 mod policy_section;
@@ -33,15 +34,14 @@ mod pool_section;
 mod profile;
 mod session;
 mod supply;
+mod watchdog;
 
 pub use clock::{Clock, ManualClock, Patience, SystemClock};
-pub use config::{
-    ClusterSection, CommitMode, Config, ConfigError, ExecutorSection, ManagerSection, ModelSection,
-    VerifyMode,
-};
+pub use config::{ClusterSection, Config, ConfigError, ManagerSection, ModelSection};
 pub use coordinator::Coordinator;
 pub use device_routing::RoutingLayout;
 pub use error::Error;
+pub use executor_section::{CommitMode, ExecutorSection, VerifyMode};
 pub use policy_section::{ObjectiveName, PolicySection};
 pub use pool_section::{PoolKind, PoolSection};
 pub use profile::{ProfileError, initial_placement, placement_for, read_profile, read_profile_of};
@@ -51,9 +51,10 @@ pub use supply::{Held, Supply};
 pub use eplb_core as core;
 pub use eplb_device as device;
 pub use eplb_executor::{
-    ChangeFigures, CounterForm, CounterLife, CounterWidth, ExecutorError, ExpertLayout, ExpertPool,
-    LoadCounters, LoadError, LoadFigures, Padding, PinnedPool, PoolError, SafetensorsPool,
-    SharedMemoryPool, SlotTensor, TensorBytes, TensorTemplate, WeightManifest,
+    ChangeFigures, CollectiveFigures, CollectiveState, CounterForm, CounterLife, CounterWidth,
+    ExecutorError, ExpertLayout, ExpertPool, LoadCounters, LoadError, LoadFigures, Padding,
+    PairTransport, PinnedPool, PoolError, Reach, SafetensorsPool, SharedMemoryPool, SlotTensor,
+    TensorBytes, TensorTemplate, Transport, TransportChoice, Transports, WeightManifest,
 };
 pub use eplb_manager::{
     Carriage, CountForm, Counters, LoadReport, Note, Phase, PlanDigest, PlannedPhases, RoundId,

@@ -5,8 +5,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
-use eplb_core::{LayerId, LayerPlacement};
+use eplb_core::{LayerId, LayerPlacement, RankId};
 use eplb_executor::{Migrator, PreparedChange};
+
+use crate::watchdog::{Limits, Watchdog};
 
 /// How often running copies are looked at.
 const POLL: Duration = Duration::from_micros(100);
@@ -19,6 +21,9 @@ pub(crate) struct Mover {
     ends: Receiver<Ended>,
     thread: Option<JoinHandle<()>>,
     under_way: usize,
+    /// Dropped after the thread has ended, which may wait for it.
+    #[expect(dead_code, reason = "owned, never read: its thread is its use")]
+    watchdog: Option<Watchdog>,
 }
 
 /// What became of one order to move.
@@ -43,19 +48,24 @@ enum Order {
 }
 
 impl Mover {
-    /// `cap` is in bytes per second.
+    /// `cap` is in bytes per second, `rank` for the names of threads.
     pub(crate) fn start(
         migrator: Migrator,
         cap: Option<u64>,
-        name: String,
+        limits: Limits,
+        rank: RankId,
     ) -> std::io::Result<Self> {
+        let watch = migrator.collective_watch().cloned();
+        let name = |part: &str| format!("eplb-{part}-{}", rank.0);
+        let watchdog = watch.map(|watch| Watchdog::start(watch, limits, name("watch")));
+        let watchdog = watchdog.transpose()?;
         // Unbounded, but never longer than the manager has changes in flight.
         let (orders, todo) = unbounded();
         let (done, ends) = unbounded();
         let thread = std::thread::Builder::new()
-            .name(name)
+            .name(name("mover"))
             .spawn(move || Self::work(migrator, Pace::new(cap), &todo, &done))?;
-        Ok(Self { orders: Some(orders), ends, thread: Some(thread), under_way: 0 })
+        Ok(Self { orders: Some(orders), ends, thread: Some(thread), under_way: 0, watchdog })
     }
 
     /// Takes on a change. Returns false if the mover's thread has ended and nothing will come of it.
@@ -210,8 +220,8 @@ impl Pace {
 }
 
 impl Drop for Mover {
-    /// The thread only issues and polls, and reads one expert of a pool at most, so it ends at once;
-    /// copies under way end by themselves.
+    /// The thread only issues and polls, and reads one expert of a pool at most, so it ends at once, or when a
+    /// call that waits for other ranks has come to its deadline; copies under way end by themselves.
     fn drop(&mut self) {
         self.orders = None;
         if let Some(thread) = self.thread.take() {

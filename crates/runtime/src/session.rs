@@ -11,7 +11,10 @@ use eplb_core::{
     Epoch, LayerId, LayerPlacement, Placement, RankId, RoutingTable, SlotId, Step, Topology,
 };
 use eplb_device::{DeviceError, Memory, Stream, Wait};
-use eplb_executor::{ChangeFigures, ExecutorError, LoadFigures, Switched, Switcher};
+use eplb_executor::{
+    ChangeFigures, CollectiveFigures, CollectiveState, ExecutorError, LoadFigures, Switched,
+    Switcher, TransportBoard, Transports,
+};
 use eplb_manager::{Action, Follower, LoadReport, Phase, PlanDigest, StepHeader, Token};
 
 use crate::collection::Collection;
@@ -47,6 +50,7 @@ pub struct Session {
     runs: bool,
     /// Whether all slots of a layer are checked after a switch-over.
     is_canary: bool,
+    transports: TransportBoard,
     /// The changes that have been begun and are not over, by token.
     open: BTreeMap<u64, OpenChange>,
     figures: Figures,
@@ -79,6 +83,8 @@ pub struct Figures {
     pub filled: ChangeFigures,
     /// What became of the readings of load counters.
     pub load: LoadFigures,
+    /// What the collective transport has done, and whether it was lost.
+    pub collective: CollectiveFigures,
     /// Loads that the engine gave though it lent counters; they were left out.
     pub loads_ignored: u64,
 }
@@ -227,10 +233,39 @@ impl Session {
         self.switcher.stream()
     }
 
+    /// Which transport each pair of ranks uses, and why, as far as it is known: what other ranks receive by is
+    /// once all have joined the communicator. It says, too, how that stands.
+    pub fn transports(&self) -> Transports {
+        self.transports.read()
+    }
+
+    /// Waits until all ranks have joined the communicator, if there is one, at most `limit`. For engines that
+    /// would rather not start without; moves wait for it by themselves.
+    ///
+    /// # Errors
+    /// The communicator can't be used, or not all have joined in time.
+    pub fn wait_for_transports(&self, limit: Duration) -> Result<Transports, Error> {
+        let mut patience = Patience::new(limit);
+        loop {
+            let transports = self.transports();
+            match transports.collective() {
+                CollectiveState::Connecting => {}
+                CollectiveState::Lost(reason) => {
+                    return Err(ExecutorError::CollectiveLost { reason: reason.clone() }.into());
+                }
+                CollectiveState::Absent | CollectiveState::Ready => return Ok(transports),
+            }
+            if patience.pause().is_err() {
+                return Err(Error::Unsettled { seconds: limit.as_secs_f64() });
+            }
+        }
+    }
+
     /// What has been done since the session began.
     pub fn figures(&self) -> Figures {
         let load = self.collection.as_ref().map(Collection::figures).unwrap_or_default();
-        Figures { load, ..self.figures }
+        let collective = self.transports.read().figures();
+        Figures { load, collective, ..self.figures }
     }
 
     fn act(&mut self, action: Action) -> Result<(), Error> {

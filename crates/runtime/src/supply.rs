@@ -5,8 +5,7 @@ use std::sync::Arc;
 use eplb_core::{ModelShape, Placement, PlacementError, Topology};
 use eplb_executor::{ChangeFigures, Executor, ExpertLayout, ExpertPool};
 
-use crate::config::VerifyMode;
-use crate::{Config, Error};
+use crate::{Config, Error, VerifyMode};
 
 /// Where the weights of a session come from, besides other ranks.
 #[derive(Clone, Debug, Default)]

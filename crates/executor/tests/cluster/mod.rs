@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use eplb_core::{
     Epoch, ExpertId, LayerId, LayerPlacement, ModelShape, Placement, RankId, SlotId, Topology,
 };
-use eplb_device::{Backend, Device, Expired, FaultyBackend, Memory, Stream, StreamPriority, Wait};
+use eplb_device::{
+    Backend, Device, Expired, Fault, FaultyBackend, Memory, Stream, StreamPriority, Wait,
+};
 use eplb_executor::{
-    CommitMode, Endpoint, Executor, ExecutorError, ExecutorOptions, ExpertLayout, ExpertPool,
-    Migrator, PoolError, SafetensorsPool, SlotTensor, Switched, Switcher, TensorBytes,
-    TensorTemplate, Verify, WeightManifest,
+    CollectiveState, CommitMode, Endpoint, Executor, ExecutorError, ExecutorOptions, ExpertLayout,
+    ExpertPool, Migrator, PoolError, SafetensorsPool, SlotTensor, Switched, Switcher, TensorBytes,
+    TensorTemplate, TransportChoice, Transports, Verify, WeightManifest,
 };
 use eplb_host::HostBackend;
 
@@ -40,6 +42,31 @@ pub(crate) struct Rank {
     pub(crate) device: Device,
     pub(crate) migrator: Migrator,
     pub(crate) switcher: Switcher,
+    /// What the collective transport waits for, and since when.
+    pub(crate) waits: Option<(u64, Instant)>,
+}
+
+/// A round of these ranks takes microseconds.
+const ROUND_TIMEOUT: Duration = Duration::from_millis(400);
+
+impl Rank {
+    pub(crate) fn transports(&self) -> Transports {
+        self.migrator.transports().read()
+    }
+
+    /// Keeps the deadline of rounds, as the runtime does.
+    pub(crate) fn watch(&mut self) {
+        let Some(watch) = self.migrator.collective_watch() else { return };
+        let waiting = watch.waiting().map(|(number, _)| number);
+        match (waiting, self.waits) {
+            (Some(number), Some((known, since))) if number == known => {
+                if since.elapsed() > ROUND_TIMEOUT {
+                    watch.expire(number, ROUND_TIMEOUT.as_secs_f64());
+                }
+            }
+            _ => self.waits = waiting.map(|number| (number, Instant::now())),
+        }
+    }
 }
 
 pub(crate) struct Cluster {
@@ -65,6 +92,12 @@ pub(crate) struct Start {
     pub(crate) is_empty: bool,
     /// Ranks that don't reach others.
     pub(crate) unconnected: Vec<(RankId, RankId)>,
+    /// Whether there is a communicator.
+    pub(crate) has_communicator: bool,
+    /// A rank that is configured with other rounds.
+    pub(crate) odd_rounds: Option<(RankId, usize)>,
+    /// Faults from before the ranks connect.
+    pub(crate) faults: Vec<Fault>,
     /// A slot whose tensor has one wrong byte.
     pub(crate) damaged: Option<(LayerId, SlotId, usize)>,
 }
@@ -80,6 +113,9 @@ impl Start {
             verify: Verify::Off,
             is_empty: false,
             unconnected: Vec::new(),
+            has_communicator: options.transport == TransportChoice::Collective,
+            odd_rounds: None,
+            faults: Vec::new(),
             damaged: None,
         }
     }
@@ -103,7 +139,14 @@ pub(crate) fn options(commit: CommitMode) -> ExecutorOptions {
         staged_slots: usize::MAX,
         layers_in_flight: 2,
         is_capped: false,
+        transport: TransportChoice::Auto,
+        round_slots: 1,
     }
+}
+
+/// The same, with experts that travel by rounds alone.
+pub(crate) fn by_rounds(commit: CommitMode) -> ExecutorOptions {
+    ExecutorOptions { transport: TransportChoice::Collective, ..options(commit) }
 }
 
 impl Cluster {
@@ -121,8 +164,12 @@ impl Cluster {
             let device = Device::open(&backend, rank.0).unwrap();
             let stream = device.stream(StreamPriority::High).unwrap();
             let manifest = load(rank, &start, &device, &stream);
+            let mut options = *options;
+            if let Some((_, slots)) = start.odd_rounds.filter(|&(odd, _)| odd == rank) {
+                options.round_slots = slots;
+            }
             let mut executor =
-                Executor::open(rank, *shape, topology, *options, &device, stream, manifest)?;
+                Executor::open(rank, *shape, topology, options, &device, stream, manifest)?;
             if let Some(pool) = &start.pool {
                 executor = executor.with_pool(Arc::clone(pool))?;
             }
@@ -130,6 +177,9 @@ impl Cluster {
                 let figures = executor.fill(placement, None, &mut Patience::new())?;
                 let slots = (topology.slots_of(rank).len() * shape.layers()) as u64;
                 assert_eq!((figures.pool_slots, figures.changed_slots), (slots, slots));
+            }
+            if start.has_communicator {
+                executor = executor.with_own_communicator()?;
             }
             executor = executor.verified(start.verify, placement, &mut Patience::new())?;
             executors.push((rank, device, executor));
@@ -141,14 +191,40 @@ impl Cluster {
             })
             .collect();
         let mut ranks = Vec::new();
+        for fault in &start.faults {
+            faults.inject(fault.clone());
+        }
         for (rank, device, executor) in executors {
             let is_reached = |other: &&Endpoint| !start.unconnected.contains(&(rank, other.rank()));
             let reached: Vec<_> = endpoints.iter().filter(is_reached).cloned().collect();
             let (migrator, switcher) = executor.connect(&reached)?;
-            ranks.push(Rank { rank, device, migrator, switcher });
+            ranks.push(Rank { rank, device, migrator, switcher, waits: None });
         }
         let Start { shape, topology, placement, .. } = start;
-        Ok(Self { host, faults, shape, topology, placement, ranks, next_token: 1 })
+        let mut cluster = Self { host, faults, shape, topology, placement, ranks, next_token: 1 };
+        cluster.poll_until(|ranks| {
+            ranks.iter().all(|rank| *rank.transports().collective() != CollectiveState::Connecting)
+        });
+        Ok(cluster)
+    }
+
+    /// Polls all ranks, none of which may end a change, until something is so.
+    pub(crate) fn poll_until(&mut self, is_so: impl Fn(&[Rank]) -> bool) {
+        let mut patience = Patience::new();
+        while !is_so(&self.ranks) {
+            for rank in &mut self.ranks {
+                assert!(rank.migrator.poll().is_empty());
+                rank.watch();
+            }
+            patience.pause().expect("it comes to be so");
+        }
+    }
+
+    /// Whether a rank's collective transport is lost.
+    pub(crate) fn has_lost_rounds(&self) -> bool {
+        let is_lost =
+            |rank: &Rank| matches!(rank.transports().collective(), CollectiveState::Lost(_));
+        self.ranks.iter().any(is_lost)
     }
 
     pub(crate) fn layer_placement(
@@ -183,12 +259,18 @@ impl Cluster {
         let mut patience = Patience::new();
         while waiting > 0 {
             for rank in &mut self.ranks {
+                rank.watch();
                 for (ended, outcome) in rank.migrator.poll() {
                     assert_eq!(ended, token);
                     waiting -= 1;
                     match outcome {
                         Ok(change) => rank.switcher.accept(change),
                         Err(error) => {
+                            // The cause, not what others make of it.
+                            let follows = |error: &ExecutorError| {
+                                matches!(error, ExecutorError::RollCall { .. })
+                            };
+                            failure = failure.filter(|first| !follows(first) || follows(&error));
                             failure.get_or_insert(error);
                         }
                     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use eplb_core::{ModelShape, Placement, RankId, Step, Topology};
-use eplb_device::{Device, Stream};
+use eplb_device::{Communicator, Device, Stream};
 use eplb_executor::{
     ChangeFigures, Endpoint, Executor, ExecutorOptions, LoadCounters, WeightManifest,
 };
@@ -12,11 +13,11 @@ use eplb_manager::Follower;
 
 use super::{Figures, Session};
 use crate::collection::Collection;
-use crate::config::{CommitMode, VerifyMode};
 use crate::device_routing::DeviceRouting;
 use crate::mover::Mover;
 use crate::supply::Supply;
-use crate::{Clock, Config, Error};
+use crate::watchdog::Limits;
+use crate::{Clock, CommitMode, Config, ConfigError, Error, ExecutorSection, VerifyMode};
 
 /// Routing tables of one change that may be on their way to the device: there, and back, each twice.
 const UPLOADS_OF_A_CHANGE: usize = 4;
@@ -39,8 +40,7 @@ pub struct PendingSession {
     follower: Follower,
     rank: RankId,
     topology: Topology,
-    /// Bytes per second that copies may take.
-    cap: Option<u64>,
+    settings: ExecutorSection,
     counters: Option<LoadCounters>,
     has_device_routing: bool,
     layers_in_flight: usize,
@@ -91,6 +91,8 @@ impl PendingSession {
             staged_slots: config.most_changed_slots(topology.slots_of(rank).len()),
             layers_in_flight: config.manager.layers_in_flight,
             is_capped: config.executor.bandwidth_cap > 0,
+            transport: config.executor.transport,
+            round_slots: config.executor.round_slots as usize,
         };
         let follower = Follower::new(rank, shape, topology.clone(), placement.clone())?;
         let executor =
@@ -98,7 +100,7 @@ impl PendingSession {
         let (executor, filled) =
             supply.provide(config, shape, topology, placement, layout, executor)?;
         let is_canary = config.executor.verify == VerifyMode::Canary;
-        let cap = Some(config.executor.bandwidth_cap).filter(|&cap| cap > 0);
+        let settings = config.executor;
         let (topology, layers_in_flight) = (topology.clone(), config.manager.layers_in_flight);
         let (counters, has_device_routing) = (None, false);
         Ok(Self {
@@ -106,7 +108,7 @@ impl PendingSession {
             follower,
             rank,
             topology,
-            cap,
+            settings,
             counters,
             has_device_routing,
             layers_in_flight,
@@ -129,13 +131,52 @@ impl PendingSession {
         Self { has_device_routing: true, ..self }
     }
 
+    /// Lends a communicator of all live ranks, numbered in their order, for what can't, or must not, come
+    /// through peer memory; made by the engine for nothing else, since ranks have to make all its calls in the same
+    /// order. Without use with `executor.transport = "peer"`.
+    ///
+    /// # Errors
+    /// A communicator of another device, size or rank; a device that refuses the memory of rounds; rounds that
+    /// would take too long under `executor.bandwidth_cap`.
+    pub fn with_communicator(self, communicator: Communicator) -> Result<Self, Error> {
+        let executor = self.executor.with_communicator(communicator)?;
+        Self { executor, ..self }.with_rounds()
+    }
+
+    /// The same with a communicator that [`PendingSession::connect`] creates. To be called on all ranks,
+    /// before their endpoints are carried: that of the first live rank names the communicator.
+    ///
+    /// # Errors
+    /// A device that has no communicators, or refuses a call; rounds that would take too long under
+    /// `executor.bandwidth_cap`.
+    pub fn with_own_communicator(self) -> Result<Self, Error> {
+        let executor = self.executor.with_own_communicator()?;
+        Self { executor, ..self }.with_rounds()
+    }
+
+    /// A rank that waits for its share of the bandwidth keeps others waiting.
+    fn with_rounds(self) -> Result<Self, Error> {
+        let ExecutorSection { bandwidth_cap, round_timeout, .. } = self.settings;
+        let bytes = self.executor.round_bytes();
+        let least = 2.0 * bytes as f64 / bandwidth_cap as f64;
+        if bandwidth_cap > 0 && round_timeout < least {
+            let allowed = format!(
+                "at least {least:.3} with executor.bandwidth_cap = {bandwidth_cap} and rounds of {bytes} bytes"
+            );
+            let (key, value) = ("executor.round_timeout", round_timeout.to_string());
+            return Err(ConfigError::Value { origin: None, key, value, allowed }.into());
+        }
+        Ok(self)
+    }
+
     /// What the other ranks need to know of this one, as bytes that the engine carries to them.
     pub fn endpoint(&self) -> Vec<u8> {
         self.executor.endpoint().encode()
     }
 
     /// Connects to the other ranks: `endpoints[rank]` holds that rank's bytes, this rank's own and
-    /// those of dead ranks are not looked at. `clock` is read for reports.
+    /// those of dead ranks are not looked at. `clock` is read for reports. Nothing is waited for: ranks join a
+    /// communicator beside the engine's work ([`Session::wait_for_transports`]).
     ///
     /// # Errors
     /// Another rank's endpoint is missing, damaged, or registered other weights; load counters that
@@ -148,7 +189,13 @@ impl PendingSession {
             }
         }
         let (migrator, switcher) = self.executor.connect(&decoded)?;
-        let mover = Mover::start(migrator, self.cap, format!("eplb-mover-{}", self.rank.0))?;
+        let transports = migrator.transports().clone();
+        let cap = Some(self.settings.bandwidth_cap).filter(|&cap| cap > 0);
+        let limits = Limits {
+            connect: Duration::from_secs_f64(self.settings.connect_timeout),
+            round: Duration::from_secs_f64(self.settings.round_timeout),
+        };
+        let mover = Mover::start(migrator, cap, limits, self.rank)?;
         let placement = self.follower.placement();
         let shape = placement.shape();
         let routing = placement.layers().map(|layer| layer.routing(&self.topology));
@@ -186,6 +233,7 @@ impl PendingSession {
             step: Step(0),
             runs: false,
             is_canary: self.is_canary,
+            transports,
             open: BTreeMap::new(),
             figures: Figures { filled: self.filled, ..Figures::default() },
         })
