@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use eplb::CommitMode;
 use eplb::core::Estimator;
+use eplb::{CommitMode, TransportChoice};
 use eplb_backends::BackendName;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,10 @@ pub(crate) struct RunArguments {
     /// How layers are switched over
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) commit: Option<CommitArgument>,
+    /// How experts come from other ranks: through peer memory, by rounds of a communicator, or by
+    /// what each pair of ranks can
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub(crate) transport: Option<TransportArgument>,
     /// Nodes that the ranks stand on
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) nodes: Option<u32>,
@@ -127,6 +131,24 @@ impl From<CommitArgument> for CommitMode {
         match argument {
             CommitArgument::InPlace => Self::InPlace,
             CommitArgument::Indirect => Self::Indirect,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TransportArgument {
+    Auto,
+    Peer,
+    Collective,
+}
+
+impl From<TransportArgument> for TransportChoice {
+    fn from(argument: TransportArgument) -> Self {
+        match argument {
+            TransportArgument::Auto => Self::Auto,
+            TransportArgument::Peer => Self::Peer,
+            TransportArgument::Collective => Self::Collective,
         }
     }
 }

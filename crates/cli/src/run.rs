@@ -49,7 +49,9 @@ pub(crate) fn run(arguments: &RunArguments, out: &mut dyn Write) -> Result<ExitC
     progress.end();
     let report = report.map_err(|error| match error {
         RunError::Config(error) => of_flag_or_file(error, &flags, &arguments.config),
-        RunError::NoDevice { .. } | RunError::Device(_) => Failure::new(error),
+        RunError::NoDevice { .. } | RunError::NoCommunicator { .. } | RunError::Device(_) => {
+            Failure::new(error)
+        }
         error => Failure::of_file(&arguments.config, error),
     })?;
 

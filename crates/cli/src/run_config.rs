@@ -84,6 +84,7 @@ fn override_with(config: &mut Config, arguments: &RunArguments) -> Flags {
     flag!("--policy", "policy.name", arguments.policy, config.policy.name);
     flag!("--nodes", "cluster.nodes", arguments.nodes, config.cluster.nodes);
     flag!("--commit", "executor.commit", arguments.commit, config.executor.commit);
+    flag!("--transport", "executor.transport", arguments.transport, config.executor.transport);
     flags
 }
 

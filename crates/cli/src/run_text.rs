@@ -1,7 +1,8 @@
 //! A run's result as text.
 
 use comfy_table::{Table, presets};
-use eplb_sim::RunReport;
+use eplb::Transport;
+use eplb_sim::{PairGroup, RunReport};
 
 use crate::numbers::{balancedness, bytes, grouped, sparkline};
 use crate::run::is_verified;
@@ -40,7 +41,7 @@ fn table(report: &RunReport) -> Table {
 
 /// What a run is told by, for the table here and on the page.
 pub(crate) fn rows(report: &RunReport) -> Vec<(&'static str, String)> {
-    vec![
+    let mut rows = vec![
         ("trace", report.trace.clone()),
         ("layers × experts", format!("{} × {}", report.layers, report.experts)),
         (
@@ -66,9 +67,32 @@ pub(crate) fn rows(report: &RunReport) -> Vec<(&'static str, String)> {
             "moved between ranks",
             format!("{} slots, {}", grouped(report.slots_moved), bytes(report.bytes_moved)),
         ),
-        ("slots verified", grouped(report.verified.slots)),
-        ("digest", report.digest.clone()),
-    ]
+        (
+            "by transport",
+            format!(
+                "peer {} slots, collective {} slots",
+                grouped(report.moved_by.peer.slots),
+                grouped(report.moved_by.collective.slots)
+            ),
+        ),
+    ];
+    rows.extend(report.transports.iter().map(|group| ("pairs of ranks", pairs(group))));
+    if let Some(reason) = &report.collective_lost {
+        rows.push(("communicator", format!("lost: {reason}")));
+    }
+    rows.push(("slots verified", grouped(report.verified.slots)));
+    rows.push(("digest", report.digest.clone()));
+    rows
+}
+
+fn pairs(group: &PairGroup) -> String {
+    let transport = match group.transport {
+        Transport::Peer => "peer",
+        Transport::Collective => "collective",
+        Transport::Pool => "pool",
+    };
+    let detail = group.detail.as_ref().map_or(String::new(), |detail| format!(" ({detail})"));
+    format!("{} {transport}: {}{detail}", grouped(group.pairs as u64), group.reason)
 }
 
 /// What the figures mean.

@@ -68,6 +68,14 @@ pub enum RunError {
         /// The backend.
         backend: String,
     },
+    /// Rounds are asked for, and the ranks can't have a communicator.
+    #[error("executor.transport = \"collective\" is not possible with {backend}: {reason}")]
+    NoCommunicator {
+        /// The backend.
+        backend: String,
+        /// Why not.
+        reason: String,
+    },
     /// A thread can't be started.
     #[error("cannot start a rank's thread: {0}")]
     Thread(#[from] std::io::Error),

@@ -1,5 +1,6 @@
 //! What a run found, as people and programs read it.
 
+use eplb::{CollectiveFigures, PairTransport, Reach, Transport};
 use serde::Serialize;
 
 use crate::engine::WindowFigures;
@@ -39,6 +40,14 @@ pub struct RunReport {
     pub slots_moved: u64,
     /// Bytes that came from other ranks, over all ranks.
     pub bytes_moved: u64,
+    /// The same by how they came.
+    pub moved_by: MovedBy,
+    /// How ranks reach each other: each way and reason once, with the pairs of ranks that it is used between.
+    pub transports: Vec<PairGroup>,
+    /// What the collective transports did, over all ranks.
+    pub collective: CollectiveFigures,
+    /// Why the communicator was lost, if it was.
+    pub collective_lost: Option<String>,
     /// What was compared.
     pub verified: Verification,
     /// Steps that ranks refused and that were served again.
@@ -48,6 +57,37 @@ pub struct RunReport {
     pub digest: String,
     /// Each window's balancedness, before and after, and the layers switched at it.
     pub series: Vec<WindowPoint>,
+}
+
+/// What moved between ranks, by transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MovedBy {
+    /// Through peer memory.
+    pub peer: Moved,
+    /// By rounds of the communicator.
+    pub collective: Moved,
+}
+
+/// What moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// Slots.
+    pub slots: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// Pairs of ranks that use the same transport for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PairGroup {
+    /// The transport.
+    pub transport: Transport,
+    /// Why that one.
+    pub reason: Reach,
+    /// What the device said, where it refused something.
+    pub detail: Option<String>,
+    /// How many pairs, each direction for itself.
+    pub pairs: usize,
 }
 
 /// Balancedness under two placements.
@@ -88,6 +128,33 @@ impl BalancednessPair {
         let mean =
             |value: fn(&WindowFigures) -> f64| windows.iter().map(value).sum::<f64>() / count;
         Self { before: mean(|window| window.before), after: mean(|window| window.after) }
+    }
+}
+
+impl MovedBy {
+    /// Of slots and bytes, of which `by_rounds` came by rounds.
+    pub(crate) fn new(all: (u64, u64), by_rounds: (u64, u64)) -> Self {
+        let moved = |(slots, bytes)| Moved { slots, bytes };
+        let peer = (all.0.saturating_sub(by_rounds.0), all.1.saturating_sub(by_rounds.1));
+        Self { peer: moved(peer), collective: moved(by_rounds) }
+    }
+}
+
+impl PairGroup {
+    /// The groups of pairs, in the order in which they first come.
+    pub(crate) fn all(pairs: &[PairTransport]) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for PairTransport { transport, reach, detail, .. } in pairs {
+            let is_it = |group: &&mut Self| group.reason == *reach && group.detail == *detail;
+            match groups.iter_mut().find(is_it) {
+                Some(group) => group.pairs += 1,
+                None => {
+                    let (transport, reason, detail) = (*transport, *reach, detail.clone());
+                    groups.push(Self { transport, reason, detail, pairs: 1 });
+                }
+            }
+        }
+        groups
     }
 }
 

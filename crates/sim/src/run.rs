@@ -4,7 +4,7 @@ use eplb::core::{ModelShape, Topology};
 use eplb::{Config, initial_placement};
 
 use crate::engine::{EngineOutcome, EngineSetup, serve};
-use crate::report::{BalancednessPair, RunReport, Verification};
+use crate::report::{BalancednessPair, MovedBy, PairGroup, RunReport, Verification};
 use crate::{Devices, RunError, RunSettings, Trace};
 
 /// What a run is made from.
@@ -80,6 +80,10 @@ pub fn run(
         layers_updated: balanced.layers_updated,
         slots_moved: balanced.slots_moved,
         bytes_moved: balanced.bytes_moved,
+        moved_by: MovedBy::new((balanced.slots_moved, balanced.bytes_moved), balanced.by_rounds),
+        transports: PairGroup::all(&balanced.transports),
+        collective: balanced.collective,
+        collective_lost: balanced.lost.clone(),
         verified: verification(&unbalanced, &balanced),
         steps_refused: balanced.steps_refused,
         digest: format!("{:032x}", balanced.digest),

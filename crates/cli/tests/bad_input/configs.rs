@@ -112,6 +112,38 @@ const CASES: &[(&str, &str)] = &[
         "{dir}/c.toml: executor.spare_slots = 5000 is not allowed; allowed: 0 to 4096",
     ),
     (
+        "[executor]\ntransport = \"rdma\"",
+        "{dir}/c.toml, line 2, executor.transport: unknown variant `rdma`, expected one of `auto`, `peer`, `collective`",
+    ),
+    (
+        "[executor]\ntransport = 2",
+        "{dir}/c.toml, line 2, executor.transport: invalid type: 2, allowed: a text in quotes",
+    ),
+    (
+        "[executor]\nround_slots = 0",
+        "{dir}/c.toml: executor.round_slots = 0 is not allowed; allowed: 1 to 4096",
+    ),
+    (
+        "[executor]\nround_slots = -1",
+        "{dir}/c.toml, line 2, executor.round_slots: invalid value: integer `-1`, allowed: a whole number from 0 to 4294967295",
+    ),
+    (
+        "[executor]\nround_timeout = 0",
+        "{dir}/c.toml: executor.round_timeout = 0 is not allowed; allowed: 0.001 to 86400",
+    ),
+    (
+        "[executor]\nround_timeout = nan",
+        "{dir}/c.toml: executor.round_timeout = NaN is not allowed; allowed: 0.001 to 86400",
+    ),
+    (
+        "[executor]\nconnect_timeout = -3.5",
+        "{dir}/c.toml: executor.connect_timeout = -3.5 is not allowed; allowed: 0.001 to 86400",
+    ),
+    (
+        "[executor]\nconnect_timeout = \"soon\"",
+        "{dir}/c.toml, line 2, executor.connect_timeout: invalid type: string \"soon\", allowed: a number",
+    ),
+    (
         "[manager]\nwindow_samples = 0",
         "{dir}/c.toml: manager.window_samples = 0 is not allowed; allowed: 1 to 1000000",
     ),

@@ -83,6 +83,10 @@ const CASES: &[(&str, &str)] = &[
         "run --commit both",
         "invalid value 'both' for '--commit <MODE>'; allowed: in_place, indirect; see eplb --help",
     ),
+    (
+        "run --transport rdma",
+        "invalid value 'rdma' for '--transport <WAY>'; allowed: auto, peer, collective; see eplb --help",
+    ),
     ("run --nodes 3", "--nodes 3 is not allowed; allowed: a divisor of ep_size, which is 16"),
     (
         "run --windows 121",

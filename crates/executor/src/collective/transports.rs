@@ -95,6 +95,18 @@ pub struct Transports {
     reserved_bytes: u64,
 }
 
+impl CollectiveFigures {
+    /// Adds what another rank has done.
+    pub fn add(&mut self, other: &Self) {
+        self.roll_calls += other.roll_calls;
+        self.refused += other.refused;
+        self.rounds += other.rounds;
+        self.sent_slots += other.sent_slots;
+        self.sent_bytes += other.sent_bytes;
+        self.losses += other.losses;
+    }
+}
+
 impl Reach {
     /// The transport that it makes.
     pub fn transport(self) -> Transport {

@@ -3,6 +3,7 @@
 
 mod digest;
 mod exchange;
+mod linking;
 mod meeting;
 mod rank;
 mod serve;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
 use eplb::core::{Epoch, ExpertLoad, LayerId, RankId, SlotId, Step, Topology};
-use eplb::{CountForm, Figures, LoadReport, Session};
+use eplb::{CollectiveState, CountForm, Figures, LoadReport, Session};
 use ndarray::{Array2, ArrayViewMut1};
 
 use super::digest::Digest;
@@ -44,6 +44,8 @@ pub(crate) struct StepReply {
     pub(crate) ran: bool,
     pub(crate) epochs: Vec<Epoch>,
     pub(crate) figures: Figures,
+    /// Why the rank has lost the communicator, if it has.
+    pub(crate) lost: Option<String>,
     pub(crate) verified: Verified,
     /// Of all that the rank routed with and held since the start.
     pub(crate) digest: u128,
@@ -106,8 +108,12 @@ impl Rank {
         let report = self.session.end_step(load, None);
         let epochs = self.session.epochs();
         let figures = self.session.figures();
+        let lost = match self.session.transports().collective() {
+            CollectiveState::Lost(reason) => Some(reason.clone()),
+            _ => None,
+        };
         let (rank, digest) = (self.rank, self.digest.value());
-        Ok(StepReply { rank, report, refused, ran, epochs, figures, verified, digest })
+        Ok(StepReply { rank, report, refused, ran, epochs, figures, lost, verified, digest })
     }
 
     fn slots(&self) -> Vec<SlotId> {

@@ -9,11 +9,13 @@ use eplb::core::{
 };
 use eplb::device::{Device, StreamPriority};
 use eplb::{
-    Carriage, CommitMode, Config, Coordinator, CountForm, Lent, ManualClock, Note, PendingSession,
+    Carriage, CollectiveFigures, CommitMode, Config, Coordinator, CountForm, Lent, ManualClock,
+    Note, PairTransport, PendingSession,
 };
 
 use super::digest::{self, Digest};
 use super::exchange::Exchange;
+use super::linking;
 use super::meeting::Meeting;
 use super::rank::{Rank, StepOrder, StepReply, Verified, Window};
 use super::slot_weights::{Layout, SlotReader, load_weights};
@@ -62,6 +64,14 @@ pub struct EngineOutcome {
     pub slots_moved: u64,
     /// Bytes that came from other ranks, over all ranks.
     pub bytes_moved: u64,
+    /// Of these slots and bytes, those that came by rounds of the communicator.
+    pub by_rounds: (u64, u64),
+    /// How each rank reaches each other one, receivers in order.
+    pub transports: Vec<PairTransport>,
+    /// What the collective transports of all ranks did.
+    pub collective: CollectiveFigures,
+    /// Why ranks lost the communicator, if any did: what the first of them said.
+    pub lost: Option<String>,
     /// Slots compared with the expert that the placement names.
     pub slots_verified: u64,
     /// Of these, slots that held other bytes.
@@ -93,6 +103,7 @@ pub fn serve(
 ) -> Result<EngineOutcome, RunError> {
     let clock = Arc::new(ManualClock::new());
     let sessions = open_ranks(setup, &clock)?;
+    let transports = linking::connected(setup, &sessions)?;
     let coordinator = Coordinator::start(
         setup.config,
         setup.shape,
@@ -114,7 +125,8 @@ pub fn serve(
         }
         drop(replies);
         let mut master = Master { setup, clock, coordinator, orders, answers, next_step: Step(0) };
-        master.serve(progress)
+        let outcome = master.serve(progress)?;
+        Ok(EngineOutcome { transports, ..outcome })
     })
 }
 
@@ -123,9 +135,13 @@ fn open_ranks(setup: &EngineSetup<'_>, clock: &Arc<ManualClock>) -> Result<Vec<R
     let seed = setup.settings.seed;
     let indirect = setup.config.executor.commit == CommitMode::Indirect;
     let spares = if indirect { setup.config.executor.spare_slots as usize } else { 0 };
-    let mut pending = Vec::new();
+    let mut devices = Vec::new();
     for rank in setup.topology.rank_ids() {
-        let device = Device::open(setup.devices.backend(), setup.devices.of_rank(rank))?;
+        devices.push(Device::open(setup.devices.backend(), setup.devices.of_rank(rank))?);
+    }
+    let has_communicator = linking::wants_communicator(setup, &devices)?;
+    let mut pending = Vec::new();
+    for (rank, device) in setup.topology.rank_ids().zip(devices) {
         let stream = device.stream(StreamPriority::High)?;
         let slots = setup.topology.slots_of(rank).len();
         let experts = |layer, slot| {
@@ -138,7 +154,10 @@ fn open_ranks(setup: &EngineSetup<'_>, clock: &Arc<ManualClock>) -> Result<Vec<R
         let reader = SlotReader::new(slots, dimensions, &device)?;
         let lent = Lent { device, engine_stream: stream, weights };
         let EngineSetup { config, shape, topology, placement, .. } = setup;
-        let session = PendingSession::open(config, rank, *shape, topology, placement, lent)?;
+        let mut session = PendingSession::open(config, rank, *shape, topology, placement, lent)?;
+        if has_communicator {
+            session = session.with_own_communicator()?;
+        }
         pending.push((rank, session, reader));
     }
     let endpoints: Vec<_> = pending.iter().map(|(_, session, _)| session.endpoint()).collect();
@@ -306,6 +325,12 @@ impl Master<'_> {
         let moved = |reply: &StepReply| reply.figures.moved;
         outcome.slots_moved = replies.iter().map(|reply| moved(reply).received_slots).sum();
         outcome.bytes_moved = replies.iter().map(|reply| moved(reply).received_bytes).sum();
+        outcome.by_rounds = (
+            replies.iter().map(|reply| moved(reply).collective_slots).sum(),
+            replies.iter().map(|reply| moved(reply).collective_bytes).sum(),
+        );
+        outcome.collective = linking::sum(replies.iter().map(|reply| reply.figures.collective));
+        outcome.lost = replies.iter().find_map(|reply| reply.lost.clone());
         outcome.digest = digest::of_ranks(replies.iter().map(|reply| reply.digest));
         for Verified { slots, mismatches } in replies.iter().map(|reply| reply.verified) {
             outcome.slots_verified += slots;
