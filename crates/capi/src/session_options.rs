@@ -71,6 +71,8 @@ pub(crate) fn open(caller: &Caller, options: &c::eplb_session_options) -> Result
         PendingSession::open_from(&config, rank, shape, &topology, &placement, lent, &supply)?;
     if config.executor.transport == TransportChoice::Collective {
         session = session.with_own_communicator()?;
+    } else if let Some(refusal) = session.refusal() {
+        return Err(eplb::Error::from(refusal.clone()).into());
     }
     if let Some(counters) = counters {
         session = session.with_counters(counters);

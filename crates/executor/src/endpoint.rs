@@ -1,7 +1,7 @@
 //! What a rank tells the others once, at the start: where its weights can be read.
 
 use eplb_core::{LayerId, RankId};
-use eplb_device::{Device, Memory, PeerKey, PeerMemory};
+use eplb_device::{Device, DeviceError, Memory, PeerKey, PeerMemory};
 use serde::{Deserialize, Serialize};
 
 use crate::checksums::RankChecksums;
@@ -47,15 +47,15 @@ pub(crate) struct PeerWeights {
 
 impl Endpoint {
     /// Exports the weights, unless nobody is to read them. Where a device can't and they may travel otherwise,
-    /// the endpoint says so.
+    /// the endpoint says so; what the device said comes beside it.
     pub(crate) fn new(
         rank: RankId,
         buffers: usize,
         manifest: &WeightManifest,
         transport: TransportChoice,
         device: &Device,
-    ) -> Result<Self, ExecutorError> {
-        let mut refusal = None;
+    ) -> Result<(Self, Option<DeviceError>), ExecutorError> {
+        let mut refusal: Option<DeviceError> = None;
         let mut layers = Vec::with_capacity(manifest.layers());
         for layer in (0..manifest.layers()).map(LayerId::from_index) {
             let mut tensors = Vec::new();
@@ -64,7 +64,7 @@ impl Endpoint {
                 let key = match is_exported.then(|| device.export(&tensor.memory)).transpose() {
                     Ok(key) => key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
                     Err(error) if transport == TransportChoice::Auto => {
-                        refusal = Some(error.to_string());
+                        refusal = Some(error);
                         Vec::new()
                     }
                     Err(error) => return Err(error.into()),
@@ -78,17 +78,17 @@ impl Endpoint {
             }
             layers.push(tensors);
         }
-        let (communicator, checksums) = (None, None);
-        Ok(Self {
+        let endpoint = Self {
             version: VERSION,
             rank,
             buffers,
             layers,
             transport,
-            refusal,
-            communicator,
-            checksums,
-        })
+            refusal: refusal.as_ref().map(DeviceError::to_string),
+            communicator: None,
+            checksums: None,
+        };
+        Ok((endpoint, refusal))
     }
 
     /// The rank that made it.

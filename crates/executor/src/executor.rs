@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eplb_core::{ModelShape, RankId, Topology};
-use eplb_device::{Device, Stream, StreamPriority};
+use eplb_device::{Device, DeviceError, Stream, StreamPriority};
 
 use crate::checksums::Checksums;
 use crate::collective::{TransportBoard, Transports};
@@ -61,6 +61,8 @@ pub struct Executor {
     pub(crate) endpoint: Endpoint,
     pub(crate) loader: Option<Loader>,
     pub(crate) verification: Option<Verification>,
+    /// What the device said when it could not export the weights.
+    refusal: Option<DeviceError>,
     pub(crate) collective: Option<Prospect>,
 }
 
@@ -107,7 +109,9 @@ impl Executor {
                 Lanes::reserve(device, options.layers_in_flight, staged, packed)?
             }
         };
-        let endpoint = Endpoint::new(rank, slots + spares, &manifest, options.transport, device)?;
+        let buffers = slots + spares;
+        let (endpoint, refusal) =
+            Endpoint::new(rank, buffers, &manifest, options.transport, device)?;
         let topology = topology.clone();
         Ok(Self {
             rank,
@@ -121,6 +125,7 @@ impl Executor {
             endpoint,
             loader: None,
             verification: None,
+            refusal,
             collective: None,
         })
     }
@@ -128,6 +133,13 @@ impl Executor {
     /// What the other ranks need to know of this one.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// What the device said when the weights were to be exported and it could not; then a communicator is
+    /// needed, or [`Executor::connect`] fails. Only with [`TransportChoice::Auto`]: with
+    /// [`TransportChoice::Peer`] it is an error of [`Executor::open`].
+    pub fn refusal(&self) -> Option<&DeviceError> {
+        self.refusal.as_ref()
     }
 
     /// Connects to all live ranks; `endpoints` holds one of each, in any order. With a pool the

@@ -99,6 +99,36 @@ fn a_refused_import_makes_its_pair_alone_use_rounds() {
 }
 
 #[test]
+fn memory_that_cannot_be_exported_is_sent_in_rounds() {
+    for commit in BOTH {
+        // Each rank exports nine tensors: this is one of rank 2.
+        let refusal = Fault::error_of("export", 20, ErrorKind::InvalidUse);
+        let mut refused = start(options(commit));
+        refused.has_communicator = true;
+        refused.early_faults.push(refusal.clone());
+        let mut cluster = Cluster::start(refused).unwrap();
+        for pair in cluster.ranks[0].transports().pairs() {
+            let expected =
+                if pair.sender == RankId(2) { Reach::NotExported } else { Reach::Imported };
+            assert_eq!(pair.reach, expected, "{pair:?}");
+            let is_own = pair.receiver == RankId(0) && pair.sender == RankId(2);
+            let detail = pair.detail.unwrap_or_default();
+            assert_eq!(detail.starts_with("export on host device 2: invalid use"), is_own);
+        }
+        random_rebalances(&mut cluster, 1..20);
+        let figures: Vec<_> =
+            cluster.ranks.iter().map(|rank| rank.transports().figures()).collect();
+        assert!(figures[2].sent_slots > 0 && figures[0].sent_slots == 0, "{figures:?}");
+        cluster.end();
+        let mut alone = start(options(commit));
+        alone.early_faults.push(refusal);
+        let error = Cluster::start(alone).err().unwrap().to_string();
+        let said = "endpoint of rank 2: its memory cannot be exported: export on host device 2";
+        assert!(error.starts_with(said), "{error}");
+    }
+}
+
+#[test]
 fn without_a_communicator_a_refusal_is_an_error_that_says_what_to_do() {
     let fault = |call, nth| Fault::error_of(call, nth, ErrorKind::Unsupported);
     let mut refused = start(options(CommitMode::InPlace));

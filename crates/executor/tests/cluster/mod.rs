@@ -96,6 +96,8 @@ pub(crate) struct Start {
     pub(crate) has_communicator: bool,
     /// A rank that is configured with other rounds.
     pub(crate) odd_rounds: Option<(RankId, usize)>,
+    /// Faults from before the ranks register their weights.
+    pub(crate) early_faults: Vec<Fault>,
     /// Faults from before the ranks connect.
     pub(crate) faults: Vec<Fault>,
     /// A slot whose tensor has one wrong byte.
@@ -115,6 +117,7 @@ impl Start {
             unconnected: Vec::new(),
             has_communicator: options.transport == TransportChoice::Collective,
             odd_rounds: None,
+            early_faults: Vec::new(),
             faults: Vec::new(),
             damaged: None,
         }
@@ -160,6 +163,9 @@ impl Cluster {
         let faults = FaultyBackend::new(host.clone());
         let backend: Arc<dyn Backend> = Arc::clone(faults.backend());
         let mut executors = Vec::new();
+        for fault in &start.early_faults {
+            faults.inject(fault.clone());
+        }
         for rank in topology.live_ranks() {
             let device = Device::open(&backend, rank.0).unwrap();
             let stream = device.stream(StreamPriority::High).unwrap();

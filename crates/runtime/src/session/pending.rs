@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eplb_core::{ModelShape, Placement, RankId, Step, Topology};
-use eplb_device::{Communicator, Device, Stream};
+use eplb_device::{Communicator, Device, DeviceError, Stream};
 use eplb_executor::{
     ChangeFigures, Endpoint, Executor, ExecutorOptions, LoadCounters, WeightManifest,
 };
@@ -152,6 +152,12 @@ impl PendingSession {
     pub fn with_own_communicator(self) -> Result<Self, Error> {
         let executor = self.executor.with_own_communicator()?;
         Self { executor, ..self }.with_rounds()
+    }
+
+    /// What the device said when this rank's weights were to be exported and it could not; then a
+    /// communicator is needed.
+    pub fn refusal(&self) -> Option<&DeviceError> {
+        self.executor.refusal()
     }
 
     /// A rank that waits for its share of the bandwidth keeps others waiting.
