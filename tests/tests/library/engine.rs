@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eplb::core::{ExpertId, LayerId, ModelShape, Placement, RankId, SlotId, Step, Topology};
-use eplb::device::{Backend, Device, FaultyBackend, Memory, StreamPriority, Wait};
+use eplb::device::{Backend, Device, Fault, FaultyBackend, Memory, StreamPriority, Wait};
 use eplb::{
     Carriage, Config, Coordinator, CounterForm, CounterLife, CounterWidth, Lent, LoadCounters,
     LoadReport, ManualClock, Note, Patience, PendingSession, Phase, Session, SlotTensor,
@@ -71,6 +71,22 @@ impl Engine {
     }
 
     fn open(executor: &str, routes: bool, counts: bool) -> Self {
+        let is_collective = executor.contains("\"collective\"");
+        let own = |session: PendingSession, _: &Device| match is_collective {
+            true => session.with_own_communicator().unwrap(),
+            false => session,
+        };
+        Self::open_with(executor, routes, counts, &[], &own)
+    }
+
+    /// The same, whose sessions get a communicator by `lend`, with faults from before they connect.
+    pub(crate) fn open_with(
+        executor: &str,
+        routes: bool,
+        counts: bool,
+        early_faults: &[Fault],
+        lend: &dyn Fn(PendingSession, &Device) -> PendingSession,
+    ) -> Self {
         let config = config(executor);
         let shape = ModelShape::new(2, EXPERTS, 1).unwrap();
         let topology = config.topology(EXPERTS).unwrap();
@@ -105,7 +121,7 @@ impl Engine {
                 let lent = Lent { device: device.clone(), engine_stream, weights };
                 let session =
                     PendingSession::open(&config, rank, shape, &topology, &placement, lent);
-                let mut session = session.unwrap();
+                let mut session = lend(session.unwrap(), &device);
                 if routes {
                     session = session.with_device_routing();
                 }
@@ -121,12 +137,17 @@ impl Engine {
             })
             .collect();
         let endpoints: Vec<_> = pending.iter().map(|(_, _, session)| session.endpoint()).collect();
-        let ranks = pending
+        early_faults.iter().for_each(|fault| faults.inject(fault.clone()));
+        let ranks: Vec<_> = pending
             .into_iter()
             .map(|(rank, device, session)| {
                 (rank, device, session.connect(&endpoints, clock.clone()).unwrap())
             })
             .collect();
+        for (_, _, session) in &ranks {
+            let session: &Session = session;
+            session.wait_for_transports(LIMIT).unwrap();
+        }
         let carriage = Carriage::Leader;
         let coordinator =
             Coordinator::start(&config, shape, &topology, placement, carriage, clock.clone());
@@ -148,13 +169,19 @@ impl Engine {
 
     /// One step of all ranks, or of none. Asserts that all who may run it route alike.
     pub(crate) fn step(&mut self, hot: u32) {
+        self.step_without(None, hot);
+    }
+
+    /// The same of all ranks but one, if one has died: nobody runs the step then.
+    pub(crate) fn step_without(&mut self, dead: Option<RankId>, hot: u32) {
         self.clock.advance(Duration::from_secs(1));
         let step = self.step;
         self.step = step.next();
         let header = self.coordinator.begin_step(step, true).unwrap();
-        let begun: Vec<_> =
-            self.ranks.iter_mut().map(|(_, _, session)| session.begin_step(&header)).collect();
-        let ran = begun.iter().all(Result::is_ok);
+        let is_alive = |rank: &RankId| Some(*rank) != dead;
+        let live = self.ranks.iter_mut().filter(|(rank, _, _)| is_alive(rank));
+        let begun: Vec<_> = live.map(|(_, _, session)| session.begin_step(&header)).collect();
+        let ran = dead.is_none() && begun.iter().all(Result::is_ok);
         let refusals = begun.into_iter().filter_map(Result::err).map(|error| error.to_string());
         self.refusals.extend(refusals);
         if ran {
@@ -166,7 +193,7 @@ impl Engine {
         }
         let load: Vec<u64> =
             (0..EXPERTS).map(|expert| if expert == hot { 900 } else { 100 }).collect();
-        for (rank, device, session) in &mut self.ranks {
+        for (rank, device, session) in self.ranks.iter_mut().filter(|(rank, _, _)| is_alive(rank)) {
             let layers = [LayerId(0), LayerId(1)].into_iter();
             let counts = layers.map(|layer| {
                 let slots = session.routing(layer).slot_loads(&load, &self.topology);

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use eplb::Note;
 use eplb::core::Step;
 use eplb::device::{ErrorKind, Event, Fault};
+use eplb::{Note, Session};
 
 use super::engine::Engine;
 
 type Start = fn(&str) -> Engine;
+
+/// Calls after whose failure a rank's order against the others is not known.
+const MEETINGS: [&str; 5] = ["all_gather", "exchange", "create_event", "record_event", "abort"];
 
 /// Takes all events that the devices keep for reuse: how many those are depends on timing, and while
 /// they are taken, a rebalance has to create its own, which can fail.
@@ -55,16 +58,32 @@ fn fail_every_call(start: Start, executor: &str) {
             for note in &engine.notes {
                 if let Note::LayerRefused { reason, .. } | Note::CommitFailed { reason, .. } = note
                 {
-                    assert!(reason.as_str().contains(call), "{call} {nth}: {reason}");
+                    let reason = reason.as_str();
+                    // Others may be told sooner that a rank has ended the communicator, or did not come.
+                    // And a rank that could not pack its slots goes through with its round.
+                    let follows = MEETINGS.contains(&call) && reason.contains("aborted")
+                        || reason.contains("was not brought by rounds")
+                        || executor.contains("collective") && reason.contains("has checksum");
+                    assert!(reason.contains(call) || follows, "{call} {nth}: {reason}");
                     named += 1;
                 }
             }
-            // Without faults everything heals: under another load both layers are updated.
+            // Without faults everything heals: under another load both layers are updated. Only what
+            // ranks can't meet for any more is refused from then on.
             let committed = engine.committed();
             engine.steps(30, 3);
             let healed = engine.committed() - committed;
             let counters = engine.coordinator.counters();
-            assert!(healed >= 2, "{call} {nth}: only {healed} layers were updated: {counters:?}");
+            let losses = |(_, _, session): &(_, _, Session)| session.figures().collective.losses;
+            if engine.ranks.iter().map(losses).sum::<u64>() == 0 {
+                assert!(
+                    healed >= 2,
+                    "{call} {nth}: only {healed} layers were updated: {counters:?}"
+                );
+            } else {
+                assert!(MEETINGS.contains(&call), "{call} {nth} lost the communicator");
+                assert!(counters.layers_refused > 0, "{call} {nth}: {counters:?}");
+            }
             engine.verify();
             engine.end();
             if fired == 0 {
@@ -72,8 +91,10 @@ fn fail_every_call(start: Start, executor: &str) {
             }
             assert!(nth < 1_000, "a rebalance of two small layers never makes so many calls");
         }
-        // A failed query of an idle stream only delays what it was asked for.
-        assert!(named > 0 || call == "query_stream", "no failure of {call} was reported");
+        // A failed query of an idle stream only delays what it was asked for, as does a question for errors
+        // of a communicator.
+        let is_silent = ["query_stream", "async_error"].contains(&call);
+        assert!(named > 0 || is_silent, "no failure of {call} was reported");
     }
 }
 
@@ -105,6 +126,19 @@ fn in_place_with_checksums_every_failing_call_ends_in_the_old_epoch() {
 #[test]
 fn indirect_with_checksums_every_failing_call_ends_in_the_old_epoch() {
     fail_every_call(Engine::start, "commit = \"indirect\"\nspare_slots = 3\nverify = \"canary\"");
+}
+
+#[test]
+fn in_place_by_rounds_every_failing_call_ends_in_the_old_epoch() {
+    let executor = "commit = \"in_place\"\ntransport = \"collective\"\nround_timeout = 0.5";
+    fail_every_call(Engine::start, executor);
+}
+
+#[test]
+fn indirect_by_rounds_every_failing_call_ends_in_the_old_epoch() {
+    let executor = "commit = \"indirect\"\nspare_slots = 3\nverify = \"arrivals\"\n\
+                    transport = \"collective\"\nround_timeout = 0.5";
+    fail_every_call(Engine::start, executor);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::engine::{Engine, LIMIT, SLOT_BYTES, expert_bytes};
 
 const IN_PLACE: &str = "commit = \"in_place\"\n";
 const INDIRECT: &str = "commit = \"indirect\"\nspare_slots = 3\n";
+const BY_ROUNDS: &str = "transport = \"collective\"\n";
 
 fn start(commit: &str, verify: &str) -> Engine {
     Engine::start(&format!("{commit}verify = \"{verify}\""))
@@ -54,8 +55,12 @@ fn damage_every_copy(commit: &str, verify: &str) {
     for nth in 1.. {
         let mut engine = start(commit, verify);
         let before = engine.coordinator.placement().clone();
-        let copies = engine.faults.count_of("peer_copy");
-        engine.faults.inject(Fault::spoil(copies + nth, 13 * nth as usize));
+        let byte = 13 * nth as usize % SLOT_BYTES;
+        engine.faults.inject(if commit.contains("collective") {
+            Fault::spoil_received(engine.faults.count_of("received") + nth, byte)
+        } else {
+            Fault::spoil(engine.faults.count_of("peer_copy") + nth, byte)
+        });
         engine.steps(12, 0);
         let fired = engine.faults.fired();
         engine.faults.clear();
@@ -89,6 +94,16 @@ fn in_place_every_damaged_copy_is_refused() {
 #[test]
 fn indirect_every_damaged_copy_is_refused() {
     damage_every_copy(INDIRECT, "canary");
+}
+
+#[test]
+fn in_place_every_damaged_round_is_refused() {
+    damage_every_copy(&format!("{IN_PLACE}{BY_ROUNDS}"), "canary");
+}
+
+#[test]
+fn indirect_every_damaged_round_is_refused() {
+    damage_every_copy(&format!("{INDIRECT}{BY_ROUNDS}"), "arrivals");
 }
 
 /// The layer that is rebalanced first.
