@@ -359,6 +359,13 @@ pub(crate) struct BenchTransferArguments {
     /// How layers would be switched over, which decides where their weights arrive
     #[arg(long, value_enum, value_name = "MODE", default_value_t = CommitArgument::InPlace)]
     pub(crate) commit: CommitArgument,
+    /// How experts come from other ranks; with `collective` there are no figures of the first rank alone,
+    /// since all ranks have to make rounds
+    #[arg(long, value_enum, value_name = "WAY", default_value_t = TransportArgument::Peer)]
+    pub(crate) transport: TransportArgument,
+    /// Slots that a rank sends in one round at most, and that it receives
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
+    pub(crate) round_slots: u32,
     /// Measure everything N times, in turn
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 7)]
     pub(crate) repeat: usize,

@@ -86,13 +86,14 @@ fn executor_options(
     commit: CommitArgument,
     slots: usize,
     layers_in_flight: usize,
+    transport: TransportChoice,
+    round_slots: usize,
 ) -> ExecutorOptions {
     let (commit, spare_slots) = match commit {
         CommitArgument::InPlace => (CommitMode::InPlace, 0),
         CommitArgument::Indirect => (CommitMode::Indirect, slots as u32),
     };
     let is_capped = false;
-    let (transport, round_slots) = (TransportChoice::Auto, 1);
     let staged_slots = slots;
     ExecutorOptions {
         commit,

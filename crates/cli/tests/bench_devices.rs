@@ -52,6 +52,9 @@ fn check_units(name: &str, value: &Value) {
         "median",
         "most",
         "staged_slots",
+        "round_slots",
+        "peer_slots",
+        "collective_slots",
         "gb_per_s",
         "blocker_pieces",
         "layers_committed",
@@ -119,6 +122,33 @@ fn transfers_are_set_against_plain_copies_of_the_same_bytes() {
             assert!(reserved >= least && reserved < least + 10_000.0, "{memory}");
         }
     }
+}
+
+#[test]
+fn rounds_are_set_against_the_same_copies_and_need_all_ranks() {
+    for (commit, round_slots) in [("in_place", 1), ("indirect", 2)] {
+        let flags = format!("--commit {commit} --transport collective --round-slots {round_slots}");
+        let report = json(&line(&format!("{TRANSFER} {flags} --json")));
+        check_ground(&report, "transfer");
+        assert_eq!(report["transport"], "collective");
+        assert_eq!(report["round_slots"], round_slots);
+        let ceiling = number(&report["ceiling"], "/together/gb_per_s");
+        for series in report["transfers"].as_array().unwrap() {
+            assert_eq!(
+                (&series["peer_slots"], &series["collective_slots"]),
+                (&0.into(), &18.into())
+            );
+            assert_eq!(number(series, "/together/received_bytes"), 18.0 * 5_000.0);
+            let reached = number(series, "/together/gb_per_s");
+            assert!(is_ratio(number(series, "/together_ratio"), reached, ceiling), "{series}");
+            assert!(series["alone"].is_null() && series["alone_ratio"].is_null(), "{series}");
+        }
+        let text = printed(&line(&format!("{TRANSFER} {flags}")));
+        assert!(text.contains("0 slots through peer memory, 18 by rounds"), "{text}");
+    }
+    let report = json(&line(&format!("{TRANSFER} --json")));
+    let series = &report["transfers"][0];
+    assert_eq!((&series["peer_slots"], &series["collective_slots"]), (&18.into(), &0.into()));
 }
 
 #[test]
@@ -221,6 +251,8 @@ fn a_rank_ends_with_its_orders() {
 fn bad_input_is_refused_in_one_line() {
     let cases = [
         ("transfer --ranks 1", "--ranks 1 is not allowed; allowed: 2 to 64"),
+        ("transfer --round-slots 0", "--round-slots 0 is not allowed; allowed: 1 to 1024"),
+        ("transfer --transport rdma", "allowed: auto, peer, collective"),
         ("transfer --processes", "--processes is not possible with host"),
         ("transfer --processes --threads", "cannot be used with"),
         ("transfer --slots 0", "--slots 0 is not allowed; allowed: 1 to 1024"),

@@ -77,6 +77,41 @@ fn both_ways_to_commit_balance_alike() {
 }
 
 #[test]
+fn all_transports_serve_alike_and_say_what_they_sent() {
+    let run = |flags: &str| json(&line(&format!("run --json --windows 14 --ep_size 4 {flags}")));
+    let peer = run("--transport peer");
+    let moved = |report: &serde_json::Value, by: &str| report["moved_by"][by]["slots"].clone();
+    assert!(peer["slots_moved"].as_u64() > Some(0));
+    assert_eq!(
+        (moved(&peer, "peer"), moved(&peer, "collective")),
+        (peer["slots_moved"].clone(), 0.into())
+    );
+    for (flags, reason, sender) in [
+        ("--transport auto", "imported", "peer"),
+        ("--transport collective", "configured", "collective"),
+        ("--transport collective --commit indirect", "configured", "collective"),
+    ] {
+        let report = run(flags);
+        for key in ["digest", "slots_moved", "bytes_moved", "verified", "series"] {
+            assert_eq!(report[key], peer[key], "{flags}: {key}");
+        }
+        assert_eq!(moved(&report, sender), peer["slots_moved"], "{flags}");
+        let other = if sender == "peer" { "collective" } else { "peer" };
+        assert_eq!(moved(&report, other), 0, "{flags}");
+        let pairs = report["transports"].as_array().unwrap();
+        assert_eq!(pairs.len(), 1, "{flags}: {pairs:?}");
+        assert_eq!((&pairs[0]["transport"], &pairs[0]["reason"]), (&sender.into(), &reason.into()));
+        assert_eq!(pairs[0]["pairs"], 12, "{flags}");
+        let rounds = report["collective"]["rounds"].as_u64();
+        assert_eq!(rounds > Some(0), sender == "collective", "{flags}");
+        assert_eq!(report["collective"]["losses"], 0);
+    }
+    let text = printed(&line("run --windows 14 --ep_size 4 --transport collective"));
+    assert!(text.contains("peer 0 slots, collective "), "{text}");
+    assert!(text.contains("12 collective: executor.transport asks for it"), "{text}");
+}
+
+#[test]
 fn without_a_command_the_quickstart_runs() {
     let text = printed(&line("--windows 20"));
     assert!(text.contains("balancedness rose from"), "{text}");

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use eplb::core::RankId;
 use eplb::device::{Device, MemoryCopy, Stream, StreamPriority};
-use eplb_executor::{Executor, Migrator, Switched, Switcher};
+use eplb_executor::{Executor, Migrator, Switched, Switcher, TransportChoice};
 use serde::Serialize;
 
 use super::executor_options;
@@ -245,7 +245,8 @@ impl Bench<'_> {
     fn open(&self, mode: CommitArgument) -> Result<Subject, Failure> {
         let BenchCommitArguments { layers, slots, expert_bytes, .. } = *self.arguments;
         let exchange = Exchange::new(1, slots, layers)?;
-        let options = executor_options(mode, slots as usize, layers as usize);
+        let options =
+            executor_options(mode, slots as usize, layers as usize, TransportChoice::Peer, 1);
         let buffers = slots as usize + options.spare_slots as usize;
         let weights =
             RankWeights::allocate(self.device, self.stream, layers, buffers, expert_bytes)?;

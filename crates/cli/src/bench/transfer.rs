@@ -24,7 +24,9 @@ use serde::Serialize;
 
 use super::figures::{gb_per_s, median, nanoseconds, ratio};
 use super::ground::{Ground, Polling, limit, open, ordinals, within};
-use crate::arguments::{BenchTransferArguments, BenchTransferRankArguments, CommitArgument};
+use crate::arguments::{
+    BenchTransferArguments, BenchTransferRankArguments, CommitArgument, TransportArgument,
+};
 use crate::failure::Failure;
 use crate::progress::StepProgress;
 use crew::Crew;
@@ -49,6 +51,8 @@ struct TransferReport {
     slots: u32,
     expert_bytes: usize,
     commit: CommitArgument,
+    transport: TransportArgument,
+    round_slots: u32,
     repeat: usize,
     ceiling: Ceiling,
     transfers: Vec<TransferSeries>,
@@ -78,10 +82,13 @@ struct TransferSeries {
     together: Rate,
     /// Over the ceiling of all ranks at once.
     together_ratio: f64,
-    /// The first rank, while the others do nothing.
-    alone: Rate,
+    /// Slots that all ranks received in one run, by transport.
+    peer_slots: u64,
+    collective_slots: u64,
+    /// The first rank, while the others do nothing; not with rounds, which all ranks make.
+    alone: Option<Rate>,
     /// Over the ceiling of the first rank alone.
-    alone_ratio: f64,
+    alone_ratio: Option<f64>,
 }
 
 /// Bytes that came from other ranks, and how fast.
@@ -138,6 +145,8 @@ pub(super) fn transfer(
         expert_bytes: arguments.expert_bytes,
         commit: arguments.commit,
         layers_in_flight: arguments.in_flight.iter().copied().max().unwrap_or(1),
+        transport: arguments.transport,
+        round_slots: arguments.round_slots,
         polling,
         deadline_s: arguments.on.deadline,
         plain_memory: arguments.on.backend == BackendName::Host,
@@ -172,9 +181,11 @@ pub(super) fn transfer(
     crew.expect_done(|_| Order::LetGo)?;
     crew.end()?;
 
+    let slots = together.iter().map(|runs| slots_of(runs)).skip(1).collect::<Vec<_>>();
     let mut together = together.iter().map(|runs| Rate::of(runs));
-    let mut alone = alone.iter().map(|runs| Rate::of(runs));
-    let (Some(together_ceiling), Some(alone_ceiling)) = (together.next(), alone.next()) else {
+    let mut alone = alone.iter().map(|runs| (!runs.is_empty()).then(|| Rate::of(runs)));
+    let (Some(together_ceiling), Some(Some(alone_ceiling))) = (together.next(), alone.next())
+    else {
         return Err(Failure::new("nothing was measured"));
     };
     let ceiling = Ceiling {
@@ -186,10 +197,13 @@ pub(super) fn transfer(
         .in_flight
         .iter()
         .zip(together.zip(alone))
-        .map(|(&in_flight, (together, alone))| TransferSeries {
+        .zip(slots)
+        .map(|((&in_flight, (together, alone)), (received, by_rounds))| TransferSeries {
             in_flight,
             together_ratio: ratio(together.gb_per_s, ceiling.together.gb_per_s),
-            alone_ratio: ratio(alone.gb_per_s, ceiling.alone.gb_per_s),
+            peer_slots: received - by_rounds,
+            collective_slots: by_rounds,
+            alone_ratio: alone.as_ref().map(|rate| ratio(rate.gb_per_s, ceiling.alone.gb_per_s)),
             together,
             alone,
         })
@@ -203,6 +217,8 @@ pub(super) fn transfer(
         slots: arguments.slots,
         expert_bytes: arguments.expert_bytes,
         commit: arguments.commit,
+        transport: arguments.transport,
+        round_slots: arguments.round_slots,
         repeat: arguments.repeat,
         ceiling,
         transfers,
@@ -236,6 +252,7 @@ fn check(arguments: &BenchTransferArguments) -> Result<Mode, Failure> {
     within("--layers", arguments.layers, 1, MOST_LAYERS)?;
     within("--expert-bytes", arguments.expert_bytes, 1, MOST_EXPERT_BYTES)?;
     within("--repeat", arguments.repeat, 1, MOST_REPEATS)?;
+    within("--round-slots", arguments.round_slots, 1, MOST_SLOTS)?;
     for &in_flight in &arguments.in_flight {
         within("--in-flight", in_flight, 1, arguments.layers as usize)?;
     }
@@ -279,6 +296,11 @@ fn measure(
     for round in 0..rounds {
         for (index, &kind) in kinds.iter().enumerate() {
             for (ranks, runs) in [(0..arguments.ranks, &mut together), (0..1, &mut alone)] {
+                let is_alone = ranks.len() == 1;
+                let is_transfer = matches!(kind, Run::Transfer { .. });
+                if is_alone && is_transfer && arguments.transport == TransportArgument::Collective {
+                    continue;
+                }
                 progress.show(kind.name(), done);
                 done += 1;
                 let begin_unix_ns = soon();
@@ -296,6 +318,14 @@ fn measure(
     }
     progress.end();
     Ok((together, alone))
+}
+
+/// The slots that all ranks received in the first run, and those of them that came by rounds.
+fn slots_of(runs: &[Vec<Moved>]) -> (u64, u64) {
+    let ranks = runs.first().into_iter().flatten();
+    ranks.fold((0, 0), |(all, by_rounds), moved| {
+        (all + moved.received_slots, by_rounds + moved.collective_slots)
+    })
 }
 
 impl Run {

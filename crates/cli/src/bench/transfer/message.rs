@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::arguments::CommitArgument;
+use crate::arguments::{CommitArgument, TransportArgument};
 use crate::bench::ground::{DeviceFacts, Polling};
 use crate::failure::Failure;
 
@@ -42,6 +42,8 @@ pub(super) struct Opening {
     pub(super) expert_bytes: usize,
     pub(super) commit: CommitArgument,
     pub(super) layers_in_flight: usize,
+    pub(super) transport: TransportArgument,
+    pub(super) round_slots: u32,
     pub(super) polling: Polling,
     pub(super) deadline_s: u64,
     /// The ceiling is `memcpy` between this process's own memory.
@@ -73,6 +75,9 @@ pub(super) struct Opened {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Moved {
     pub(super) received_bytes: u64,
+    /// Slots, and of them those that came by rounds.
+    pub(super) received_slots: u64,
+    pub(super) collective_slots: u64,
     pub(super) begun_unix_ns: u64,
     pub(super) elapsed: Duration,
 }

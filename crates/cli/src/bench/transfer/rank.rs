@@ -8,9 +8,10 @@ use eplb::core::{LayerId, RankId};
 use eplb::device::{
     Backend, Device, Memory, MemoryCopy, PeerKey, PeerMemory, Stream, StreamPriority,
 };
-use eplb_executor::{Endpoint, Executor, Migrator, Switcher};
+use eplb_executor::{ChangeFigures, Endpoint, Executor, Migrator, Switcher};
 
 use super::message::{Moved, Opened, Opening, Order, Reply, unix_ns, wait_until};
+use crate::arguments::TransportArgument;
 use crate::bench::executor_options;
 use crate::bench::ground::{DeviceFacts, Pace, wait_for, wait_for_stream, written_memory};
 use crate::bench::weights::{Exchange, RankWeights, sender};
@@ -82,7 +83,13 @@ impl Rank {
         let device = Device::open(&self.backend, opening.device).map_err(Failure::new)?;
         let slots = opening.slots as usize;
         let exchange = Exchange::new(opening.ranks, opening.slots, opening.layers)?;
-        let options = executor_options(opening.commit, slots, opening.layers_in_flight);
+        let options = executor_options(
+            opening.commit,
+            slots,
+            opening.layers_in_flight,
+            opening.transport.into(),
+            opening.round_slots as usize,
+        );
         let buffers = slots + options.spare_slots as usize;
         let engine = device.stream(StreamPriority::High).map_err(Failure::new)?;
         let plain = device.stream(StreamPriority::Low).map_err(Failure::new)?;
@@ -101,6 +108,10 @@ impl Rank {
         let (shape, topology) = (exchange.shape, &exchange.topology);
         let manifest = weights.manifest.clone();
         let executor = Executor::open(rank, shape, topology, options, &device, engine, manifest)
+            .and_then(|executor| match opening.transport {
+                TransportArgument::Peer => Ok(executor),
+                _ => executor.with_own_communicator(),
+            })
             .map_err(Failure::new)?;
         let source_key = device.export(&source).map_err(Failure::new)?;
         let opened = Opened {
@@ -186,8 +197,10 @@ impl Rank {
         }
         let elapsed = begun.elapsed();
         let Opening { layers, slots, expert_bytes, .. } = own.opening;
-        let received_bytes = u64::from(layers) * u64::from(slots) * expert_bytes as u64;
-        Ok(Moved { received_bytes, begun_unix_ns, elapsed })
+        let received_slots = u64::from(layers) * u64::from(slots);
+        let received_bytes = received_slots * expert_bytes as u64;
+        let collective_slots = 0;
+        Ok(Moved { received_bytes, received_slots, collective_slots, begun_unix_ns, elapsed })
     }
 
     /// Brings the weights of every layer, and gives each up when it has arrived.
@@ -195,7 +208,7 @@ impl Rank {
         let own = self.own.as_ref().ok_or_else(out_of_order)?;
         let group = self.group.as_mut().ok_or_else(out_of_order)?;
         let mut pace = pace(&own.opening);
-        let mut received_bytes = 0;
+        let mut moved = ChangeFigures::default();
         let mut waiting = own.exchange.shape.layer_ids();
         let mut under_way = 0;
         let (begun_unix_ns, begun) = begin(begin_unix_ns);
@@ -215,13 +228,15 @@ impl Rank {
             })?;
             for (token, outcome) in ended {
                 let change = outcome.map_err(Failure::new)?;
-                received_bytes += change.figures().received_bytes;
+                moved.add(&change.figures());
                 group.switcher.accept(change);
                 group.switcher.release(token);
                 under_way -= 1;
             }
         }
-        Ok(Moved { received_bytes, begun_unix_ns, elapsed: begun.elapsed() })
+        let elapsed = begun.elapsed();
+        let ChangeFigures { received_bytes, received_slots, collective_slots, .. } = moved;
+        Ok(Moved { received_bytes, received_slots, collective_slots, begun_unix_ns, elapsed })
     }
 
     fn drain(&self) -> Result<(), Failure> {
