@@ -1,10 +1,15 @@
 //! Weights that travel by rounds of a communicator, through sessions and their coordinator.
 
+use std::cell::{Cell, RefCell};
+use std::sync::OnceLock;
+
 use eplb::core::RankId;
 use eplb::device::{
     CommunicatorId, CommunicatorOptions, Device, ErrorKind, Fault, FaultAt, FaultKind,
 };
 use eplb::{CollectiveState, Note, PendingSession, Reach, Transport};
+
+use eplb_host::HostBackend;
 
 use super::engine::{Engine, RANKS};
 
@@ -60,7 +65,9 @@ fn a_refused_import_is_told_and_its_pair_uses_rounds() {
     for commit in [IN_PLACE, INDIRECT] {
         // Rank 0 imports two tensors of rank 1 first.
         let refused = Fault::error_of("import", 1, ErrorKind::Unsupported);
-        let own = |session: PendingSession, _: &Device| session.with_own_communicator().unwrap();
+        let own = |session: PendingSession, _: &Device, _: &HostBackend| {
+            session.with_own_communicator().unwrap()
+        };
         let mut engine = Engine::open_with(commit, false, false, &[refused], &own);
         for (rank, _, session) in &engine.ranks {
             let transports = session.transports();
@@ -94,9 +101,9 @@ fn a_refused_import_is_told_and_its_pair_uses_rounds() {
 
 /// A communicator that the engine has made, as it stands.
 fn made_by_the_engine(executor: &str) -> Engine {
-    let id = std::sync::OnceLock::new();
-    let next = std::cell::Cell::new(0);
-    let lend = |session: PendingSession, device: &Device| {
+    let id = OnceLock::new();
+    let next = Cell::new(0);
+    let lend = |session: PendingSession, device: &Device, _: &HostBackend| {
         let id: &CommunicatorId = id.get_or_init(|| device.communicator_id().unwrap());
         let rank = next.replace(next.get() + 1);
         let made = device.communicator(id, rank, RANKS, CommunicatorOptions::default());
@@ -112,6 +119,60 @@ fn the_engine_may_bring_the_communicator() {
     engine.verify();
     assert!(engine.committed() >= 2);
     engine.end();
+}
+
+#[test]
+#[expect(unsafe_code, reason = "the test is the engine that lends")]
+fn a_lent_communicator_is_left_to_the_engine_to_abort() {
+    let id = OnceLock::new();
+    let ends = RefCell::new(Vec::new());
+    let lend = |session: PendingSession, device: &Device, host: &HostBackend| {
+        let id: &CommunicatorId = id.get_or_init(|| device.communicator_id().unwrap());
+        let rank = ends.borrow().len() as u32;
+        let made = device.communicator(id, rank, RANKS, CommunicatorOptions::default());
+        ends.borrow_mut().push(made.unwrap());
+        let handle = host.communicator_handle(id, rank).unwrap();
+        // SAFETY: the communicator lives in `ends` until all sessions are dropped and their devices
+        // drained, and nobody else queues work on it.
+        let lent = unsafe { device.borrow_communicator(handle, rank, RANKS) };
+        session.with_communicator(lent.unwrap()).unwrap()
+    };
+    let executor = format!("{IN_PLACE}{BY_ROUNDS}");
+    let mut engine = Engine::open_with(&executor, false, false, &[], &lend);
+    lose_a_rank(&mut engine);
+    assert_eq!(engine.faults.count_of("abort"), 0);
+    for (_, _, session) in &engine.ranks[..2] {
+        let transports = session.transports();
+        let CollectiveState::Lost(reason) = transports.collective() else {
+            panic!("{:?}", transports.collective())
+        };
+        let said =
+            "not all ranks have come to a roll call within 0.5 s; the communicator is the engine's";
+        assert!(reason.starts_with(said), "{reason}");
+    }
+    engine.steps(10, 4);
+    engine.verify();
+    // The engine ends its communicator, and with it what was left of the roll call.
+    for end in ends.borrow().iter() {
+        end.abort().unwrap();
+    }
+    engine.end_with(|| ends.borrow_mut().clear());
+}
+
+#[test]
+fn a_communicator_of_another_group_is_refused() {
+    let lend = |session: PendingSession, device: &Device, _: &HostBackend| {
+        let id = device.communicator_id().unwrap();
+        let made = device.communicator(&id, 0, RANKS + 1, CommunicatorOptions::default());
+        let error = session.with_communicator(made.unwrap()).unwrap_err().to_string();
+        panic!("{error}")
+    };
+    let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        Engine::open_with(&format!("{IN_PLACE}{BY_ROUNDS}"), false, false, &[], &lend)
+    }));
+    let error = started.err().and_then(|error| error.downcast::<String>().ok()).unwrap();
+    let said = "communicator: it has this as rank 0 of 4, and rank 0 is number 0 of 3 live ranks";
+    assert_eq!(*error, said);
 }
 
 /// One rank never hears of a change; until then all went well.
@@ -185,7 +246,7 @@ fn a_communicator_that_cannot_be_aborted_is_left_alone() {
 
 #[test]
 fn what_cannot_be_is_said_at_the_start() {
-    let none = |session: PendingSession, _: &Device| session;
+    let none = |session: PendingSession, _: &Device, _: &HostBackend| session;
     let started = std::panic::catch_unwind(|| {
         Engine::open_with(&format!("{IN_PLACE}{BY_ROUNDS}"), false, false, &[], &none)
     });

@@ -72,7 +72,7 @@ impl Engine {
 
     fn open(executor: &str, routes: bool, counts: bool) -> Self {
         let is_collective = executor.contains("\"collective\"");
-        let own = |session: PendingSession, _: &Device| match is_collective {
+        let own = |session: PendingSession, _: &Device, _: &HostBackend| match is_collective {
             true => session.with_own_communicator().unwrap(),
             false => session,
         };
@@ -85,7 +85,7 @@ impl Engine {
         routes: bool,
         counts: bool,
         early_faults: &[Fault],
-        lend: &dyn Fn(PendingSession, &Device) -> PendingSession,
+        lend: &dyn Fn(PendingSession, &Device, &HostBackend) -> PendingSession,
     ) -> Self {
         let config = config(executor);
         let shape = ModelShape::new(2, EXPERTS, 1).unwrap();
@@ -121,7 +121,7 @@ impl Engine {
                 let lent = Lent { device: device.clone(), engine_stream, weights };
                 let session =
                     PendingSession::open(&config, rank, shape, &topology, &placement, lent);
-                let mut session = lend(session.unwrap(), &device);
+                let mut session = lend(session.unwrap(), &device, &host);
                 if routes {
                     session = session.with_device_routing();
                 }
@@ -279,6 +279,11 @@ impl Engine {
     }
 
     pub(crate) fn end(self) {
+        self.end_with(|| ());
+    }
+
+    /// The same with what the engine lets go of after its sessions.
+    pub(crate) fn end_with(self, let_go: impl FnOnce()) {
         let Self { host, faults, ranks, coordinator, counters, .. } = self;
         drop(counters);
         let mut devices = Vec::new();
@@ -289,6 +294,7 @@ impl Engine {
         for device in &devices {
             device.drain(&mut Patience::new(LIMIT)).unwrap();
         }
+        let_go();
         drop(devices);
         drop(coordinator);
         let mut patience = Patience::new(LIMIT);
