@@ -139,6 +139,37 @@ fn a_rank_that_gives_up_after_its_roll_was_called_goes_through_unheeded() {
 }
 
 #[test]
+fn what_a_given_up_change_still_receives_is_not_brought_into_the_next_ones_room() {
+    for commit in BOTH {
+        let mut cluster = Cluster::start(start(by_rounds(commit))).unwrap();
+        let layer = LayerId(0);
+        // Initially 0 1 2 | 2 3 4 | 4 5 0: slot 3 of rank 1 would get expert 5.
+        let to = cluster.layer_placement(layer, &[0, 1, 2, 5, 3, 4, 4, 5, 0], 1);
+        begin(&mut cluster, &[0, 1, 2], 1, layer, &to);
+        // It has said that it is ready, and gives up; a slot of its own takes the room that this frees.
+        assert!(cluster.ranks[1].migrator.poll().is_empty());
+        assert!(cluster.ranks[1].migrator.abort(1));
+        let to = cluster.layer_placement(layer, &[0, 1, 2, 2, 3, 2, 4, 5, 0], 2);
+        begin(&mut cluster, &[1], 2, layer, &to);
+        let ends = await_ends(&mut cluster, &[0, 1, 2], 3);
+        assert!(ends.values().all(Result::is_ok), "{ends:?}");
+        cluster.release(1);
+        let rank = &mut cluster.ranks[1];
+        rank.switcher.commit(2).unwrap();
+        let mut patience = Patience::new();
+        while rank.switcher.is_switching() {
+            rank.switcher.poll();
+            patience.pause().expect("the switch ends");
+        }
+        // Seen from this rank alone: its slots hold what its last change says.
+        cluster.placement.set_layer(layer, to);
+        cluster.verify();
+        cluster.release(2);
+        cluster.end();
+    }
+}
+
+#[test]
 fn a_rank_that_never_heard_of_a_change_ends_it_with_the_next() {
     let mut cluster = Cluster::start(start(by_rounds(CommitMode::InPlace))).unwrap();
     let to = cluster.layer_placement(LayerId(0), &random_table(6, 9, 5), 1);
