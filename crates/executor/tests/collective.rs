@@ -31,11 +31,11 @@ fn random_rebalances(cluster: &mut Cluster, rounds: std::ops::Range<u64>) {
 #[test]
 fn random_placements_arrive_bit_for_bit() {
     for commit in BOTH {
-        for round_slots in [1, 2, 5] {
+        for round_slots in [1, 3] {
             let mut cluster =
                 Cluster::start(start(ExecutorOptions { round_slots, ..by_rounds(commit) }))
                     .unwrap();
-            random_rebalances(&mut cluster, 1..20);
+            random_rebalances(&mut cluster, 1..13);
             assert_eq!(cluster.faults.count_of("import"), 0);
             let mut sent = 0;
             for rank in &cluster.ranks {
@@ -44,12 +44,12 @@ fn random_placements_arrive_bit_for_bit() {
                 assert_eq!(transports.pairs().count(), 12);
                 assert!(transports.pairs().all(|pair| pair.reach == Reach::Configured));
                 let figures = transports.figures();
-                assert!(figures.roll_calls > 10 && figures.rounds > 10, "{figures:?}");
+                assert!(figures.roll_calls > 8 && figures.rounds > 8, "{figures:?}");
                 assert_eq!((figures.refused, figures.losses), (0, 0));
                 assert_eq!(figures.sent_bytes, figures.sent_slots * 1_340);
                 sent += figures.sent_slots;
             }
-            assert!(sent > 50, "{sent} slots");
+            assert!(sent > 30, "{sent} slots");
             cluster.end();
         }
     }
@@ -86,7 +86,7 @@ fn a_refused_import_makes_its_pair_alone_use_rounds() {
                 );
             }
         }
-        random_rebalances(&mut cluster, 1..20);
+        random_rebalances(&mut cluster, 1..13);
         let figures: Vec<_> =
             cluster.ranks.iter().map(|rank| rank.transports().figures()).collect();
         assert!(figures[0].sent_slots > 0, "{figures:?}");
@@ -115,7 +115,7 @@ fn memory_that_cannot_be_exported_is_sent_in_rounds() {
             let detail = pair.detail.unwrap_or_default();
             assert_eq!(detail.starts_with("export on host device 2: invalid use"), is_own);
         }
-        random_rebalances(&mut cluster, 1..20);
+        random_rebalances(&mut cluster, 1..13);
         let figures: Vec<_> =
             cluster.ranks.iter().map(|rank| rank.transports().figures()).collect();
         assert!(figures[2].sent_slots > 0 && figures[0].sent_slots == 0, "{figures:?}");
