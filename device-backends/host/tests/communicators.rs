@@ -7,46 +7,13 @@ use std::time::{Duration, Instant};
 
 use eplb_device::{CommunicatorId, CommunicatorOptions, ErrorKind, StreamPriority, Transfer};
 use eplb_host::HostBackend;
-use support::{
-    Random, bytes_of, kind, on_ranks, on_ranks_of, open, patience, rig, with_bytes, within,
-};
-
-/// What rank `from` sends to rank `to` in a round; none for some pairs.
-fn letter(round: u64, from: u32, to: u32) -> Option<Vec<u8>> {
-    let mut random = Random(round << 32 | u64::from(from) << 16 | u64::from(to));
-    if random.below(4) == 0 {
-        return None;
-    }
-    let length = 1 + random.size(3_000);
-    Some(random.bytes(length))
-}
+use support::work::exchange_letters;
+use support::{bytes_of, kind, on_ranks, on_ranks_of, open, patience, rig, with_bytes, within};
 
 #[test]
 fn rounds_carry_every_buffer_to_its_rank() {
     for size in 2..=8 {
-        on_ranks(size, |end, stream| {
-            let device = stream.device();
-            for round in 0..10 {
-                let sends: Vec<Transfer> = (0..size)
-                    .filter_map(|to| Some((to, letter(round, end.rank(), to)?)))
-                    .map(|(to, bytes)| Transfer::new(to, &with_bytes(device, &bytes)))
-                    .collect();
-                // In another order than the peers: array order means nothing.
-                let receives: Vec<Transfer> = (0..size)
-                    .rev()
-                    .filter_map(|from| Some((from, letter(round, from, end.rank())?)))
-                    .map(|(from, bytes)| {
-                        Transfer::new(from, &device.allocate(bytes.len()).unwrap())
-                    })
-                    .collect();
-                end.exchange(&sends, &receives, stream).unwrap();
-                stream.wait(&mut patience()).unwrap();
-                for receive in receives {
-                    let expected = letter(round, receive.peer, end.rank()).unwrap();
-                    assert_eq!(bytes_of(&receive.memory), expected);
-                }
-            }
-        });
+        on_ranks(size, |end, stream| exchange_letters(end, stream, 10).unwrap());
     }
 }
 

@@ -71,6 +71,11 @@ impl Lobby {
         self.rooms.contains_key(&key)
     }
 
+    #[cfg(test)]
+    pub(crate) fn seats_taken(&self, key: Nonce) -> Vec<u32> {
+        self.rooms.get(&key).map_or(Vec::new(), |room| room.taken.keys().copied().collect())
+    }
+
     /// A rank comes. Whoever came first for a rank keeps its seat.
     pub(crate) fn claim(
         &mut self,

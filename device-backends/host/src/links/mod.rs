@@ -16,6 +16,8 @@ mod mail;
 mod message;
 mod name;
 mod station;
+#[cfg(test)]
+mod strangers;
 mod way;
 
 use std::net::{IpAddr, Ipv4Addr};

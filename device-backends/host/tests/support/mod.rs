@@ -3,12 +3,14 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+pub(crate) mod work;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eplb_device::{
-    Backend, Communicator, CommunicatorOptions, Device, ErrorKind, Expired, Memory, Result, Stream,
-    StreamPriority, Wait,
+    Backend, Communicator, CommunicatorId, CommunicatorOptions, Device, ErrorKind, Expired, Memory,
+    Result, Stream, StreamPriority, Wait,
 };
 use eplb_host::HostBackend;
 
@@ -117,6 +119,35 @@ pub(crate) fn on_ranks_of<T: Send>(
                     drop((end, stream));
                     device.drain(&mut patience()).unwrap();
                     assert_eq!(device.take_errors(), []);
+                    result
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// Runs `rank` on a thread for each of these ranks, which may be some of a communicator only, and gives
+/// what the ranks gave. Each has a device of its own.
+pub(crate) fn on_some_ranks<T: Send>(
+    host: &Arc<HostBackend>,
+    id: &CommunicatorId,
+    (ranks, size): (&[u32], u32),
+    rank: &(impl Fn(&Communicator, &Stream) -> T + Sync),
+) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..)
+            .zip(ranks)
+            .map(|(device, number)| {
+                scope.spawn(move || {
+                    let device = open(host, device);
+                    let options = CommunicatorOptions::default();
+                    let end = device.communicator(id, *number, size, options).unwrap();
+                    end.wait_ready(&mut patience()).unwrap();
+                    let stream = device.stream(StreamPriority::Low).unwrap();
+                    let result = rank(&end, &stream);
+                    drop((end, stream));
+                    device.drain(&mut patience()).unwrap();
                     result
                 })
             })
