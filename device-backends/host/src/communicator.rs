@@ -328,11 +328,13 @@ unsafe impl CommunicatorDriver for HostCommunicator {
 
     fn async_error(&self) -> Result<Option<DeviceError>> {
         let end = &*self.endpoint;
-        let here = end.hub.who_aborted().map(|rank| {
-            let text = format!("rank {rank} has aborted its end of the communicator");
-            aborted("async_error", text)
-        });
-        Ok(here.or_else(|| end.hub.look(|state| state.mail.trouble(end.rank))))
+        let elsewhere = end.hub.look(|state| state.mail.trouble(end.rank));
+        Ok(elsewhere.or_else(|| {
+            end.hub.who_aborted().map(|rank| {
+                let text = format!("rank {rank} has aborted its end of the communicator");
+                aborted("async_error", text)
+            })
+        }))
     }
 
     fn abort(&self) -> Result<()> {

@@ -95,7 +95,12 @@ impl Round {
                 drop(steps);
                 let mut all = sends.iter().chain(receives.iter());
                 all.all(|part| part.over).then_some(Step::Over)
-            })?;
+            });
+            let step = match step {
+                Ok(step) => step,
+                // What went wrong first is what the work is told to have ended by.
+                Err(error) => return result.and(Err(error)),
+            };
             let done = match step {
                 Step::Over => return result,
                 Step::Copy(index, offer, label) => {

@@ -264,7 +264,7 @@ impl Mail {
             && letter.granted.is_some()
             && letter.done.is_none()
         {
-            let why = Failure::from(error);
+            let why = Failure::of_rank(name.from, error);
             self.tell(name.from, name.to, Message::Withheld { letter: name.letter, why });
         }
     }
@@ -338,7 +338,7 @@ impl Mail {
     pub(crate) fn close_incoming(&mut self, name: LetterName, failure: Option<&DeviceError>) {
         let Some(letter) = self.incoming.remove(&name) else { return };
         if letter.withheld.is_none() {
-            let failure = failure.map(Failure::from);
+            let failure = failure.map(|error| Failure::of_rank(name.to, error));
             self.tell(name.to, name.from, Message::Done { letter: name.letter, failure });
         }
     }

@@ -150,6 +150,12 @@ impl From<&DeviceError> for Failure {
 }
 
 impl Failure {
+    /// What has befallen a rank, for ranks elsewhere.
+    pub(crate) fn of_rank(rank: u32, error: &DeviceError) -> Self {
+        let Self { kind, text } = Self::from(error);
+        Self { kind, text: format!("rank {rank}: {text}") }
+    }
+
     pub(crate) fn of(self, operation: &'static str) -> DeviceError {
         let kind = match self.kind {
             FailureKind::InvalidUse => ErrorKind::InvalidUse,

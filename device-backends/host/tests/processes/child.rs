@@ -1,5 +1,7 @@
 //! A process that plays a part in a check: this program again, told by lines what to be and to do.
 
+#![allow(unsafe_code, reason = "a process is stopped by a signal")]
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -51,13 +53,22 @@ impl Player {
         line.unwrap_or_else(|error| panic!("the process said nothing: {error}"))
     }
 
+    /// May have been done before.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
     }
 
+    /// Lets the process stand still.
+    pub(crate) fn stop(&mut self) {
+        let number = libc::pid_t::try_from(self.child.id()).unwrap();
+        // SAFETY: takes plain numbers; the process is a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(number, libc::SIGSTOP) }, 0);
+    }
+
     /// Waits until the process ends, as it should by itself.
     pub(crate) fn end(mut self) {
-        self.tell("end");
+        // It may have ended without being told.
+        let _ = writeln!(self.input, "end");
         let until = std::time::Instant::now() + LIMIT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

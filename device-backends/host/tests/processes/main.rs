@@ -7,6 +7,7 @@
 
 mod child;
 mod peer_memory;
+mod ranks;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,12 +16,12 @@ use std::time::Instant;
 
 fn main() -> ExitCode {
     if let Ok(part) = std::env::var(child::PART) {
-        let parts = peer_memory::PARTS;
-        let (_, play) = parts.iter().find(|(name, _)| *name == part).unwrap();
+        let mut parts = peer_memory::PARTS.iter().chain(ranks::PARTS);
+        let (_, play) = parts.find(|(name, _)| *name == part).unwrap();
         play();
         return ExitCode::SUCCESS;
     }
-    let checks = peer_memory::CHECKS;
+    let checks = peer_memory::CHECKS.iter().chain(ranks::CHECKS);
     // As the standard harness does, so that one check can be run alone.
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let mut failed = 0;
