@@ -332,7 +332,7 @@ pub(crate) struct BenchTransferArguments {
     /// Ranks that send to each other
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 4)]
     pub(crate) ranks: u32,
-    /// Each rank is a process; the default where a backend's memory can be shared between processes
+    /// Each rank is a process; the default except on the host
     #[arg(long, conflicts_with = "threads")]
     pub(crate) processes: bool,
     /// Each rank is a thread with a device handle of its own

@@ -87,11 +87,18 @@ fn check_ground(report: &Value, bench: &str) {
 
 #[test]
 fn transfers_are_set_against_plain_copies_of_the_same_bytes() {
-    for commit in ["in_place", "indirect"] {
-        let report = json(&line(&format!("{TRANSFER} --commit {commit} --json")));
+    const BY_HAND: &str = "memcpy on 3 threads, 3 × 2 of 5000 bytes a rank";
+    const BY_COPIES: &str =
+        "copies on a stream out of memory of other processes, 3 × 2 of 5000 bytes a rank";
+    for (commit, mode, method) in [
+        ("in_place", "threads", BY_HAND),
+        ("indirect", "threads", BY_HAND),
+        ("indirect", "processes", BY_COPIES),
+    ] {
+        let report = json(&line(&format!("{TRANSFER} --commit {commit} --{mode} --json")));
         check_ground(&report, "transfer");
-        assert_eq!((&report["mode"], &report["commit"]), (&"threads".into(), &commit.into()));
-        assert_eq!(report["ceiling"]["method"], "memcpy on 3 threads, 3 × 2 of 5000 bytes a rank");
+        assert_eq!((&report["mode"], &report["commit"]), (&mode.into(), &commit.into()));
+        assert_eq!(report["ceiling"]["method"], method);
         let transfers = report["transfers"].as_array().unwrap();
         let in_flight: Vec<_> = transfers.iter().map(|series| &series["in_flight"]).collect();
         assert_eq!(in_flight, [1, 3]);
@@ -253,7 +260,6 @@ fn bad_input_is_refused_in_one_line() {
         ("transfer --ranks 1", "--ranks 1 is not allowed; allowed: 2 to 64"),
         ("transfer --round-slots 0", "--round-slots 0 is not allowed; allowed: 1 to 1024"),
         ("transfer --transport rdma", "allowed: auto, peer, collective"),
-        ("transfer --processes", "--processes is not possible with host"),
         ("transfer --processes --threads", "cannot be used with"),
         ("transfer --slots 0", "--slots 0 is not allowed; allowed: 1 to 1024"),
         ("transfer --layers 0", "--layers 0 is not allowed; allowed: 1 to 1024"),

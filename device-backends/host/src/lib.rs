@@ -1,8 +1,19 @@
 //! Host memory as a device.
 //!
 //! Streams are threads with queues, so that work really runs beside the caller and beside other
-//! streams. Memory is host memory, several devices and ranks live in one process, memory exported by
-//! one is imported by another as the same bytes, and communicators meet inside the backend.
+//! streams. Memory is host memory, and several devices and ranks can live in one process: memory
+//! exported by one is imported by another as the same bytes, and communicators meet inside the backend.
+//!
+//! Ranks in other processes of the host pull and push exported memory by copies of the kernel
+//! (`process_vm_readv(2)`), which wants them to be of the same user; where Yama restricts tracing to
+//! descendants (`ptrace_scope` 1), exporting allows it for this process to all of that user. Where the
+//! kernel refuses, or on another host, an import is `Unsupported` and says why. Memory that is freed in the
+//! middle of a copy, or whose process ends, is an error of the stream and never taken for what it was.
+//!
+//! Communicators reach other processes and hosts by [`Links`]: by TCP, from the first id or joining on, or
+//! by a [`Carrier`] of the program that embeds the backend. A process that ends, or a connection that
+//! carries what it should not, fails the work that needs it within moments. Nothing is encrypted: ids are
+//! secrets, and the network between hosts has to be one that can be trusted.
 //!
 //! The backend is as strict as the strictest vendor: what the contract of [`eplb_device::raw`]
 //! forbids is reported as an error where it can be seen, and never touches memory that is gone.

@@ -149,7 +149,7 @@ pub(super) fn transfer(
         round_slots: arguments.round_slots,
         polling,
         deadline_s: arguments.on.deadline,
-        plain_memory: arguments.on.backend == BackendName::Host,
+        plain_memory: arguments.on.backend == BackendName::Host && mode == Mode::Threads,
     };
     let mut crew = match mode {
         Mode::Processes => Crew::of_processes(arguments.ranks, arguments.on.backend, limit)?,
@@ -258,9 +258,6 @@ fn check(arguments: &BenchTransferArguments) -> Result<Mode, Failure> {
     }
     let is_host = arguments.on.backend == BackendName::Host;
     match (arguments.processes, arguments.threads) {
-        (true, _) if is_host => Err(Failure::new(
-            "--processes is not possible with host, whose memory is in one process; give --threads",
-        )),
         (true, _) => Ok(Mode::Processes),
         (false, false) if !is_host => Ok(Mode::Processes),
         (false, _) => Ok(Mode::Threads),
@@ -271,7 +268,7 @@ fn method(arguments: &BenchTransferArguments, mode: Mode) -> String {
     let BenchTransferArguments { ranks, slots, layers, expert_bytes, .. } = arguments;
     let copies = format!("{layers} × {slots} of {expert_bytes} bytes a rank");
     match (arguments.on.backend, mode) {
-        (BackendName::Host, _) => format!("memcpy on {ranks} threads, {copies}"),
+        (BackendName::Host, Mode::Threads) => format!("memcpy on {ranks} threads, {copies}"),
         (_, Mode::Processes) => {
             format!("copies on a stream out of memory of other processes, {copies}")
         }

@@ -39,7 +39,8 @@
 //! - **R6, polling.** Nothing in these traits waits for queued work, and no host callback is used:
 //!   completion is polled. The exceptions that may wait inside the library are named: `allocate`,
 //!   `free` and their pinned forms (R9), `record_event` while the library has no event resource,
-//!   communicator calls while links are set up (R17), `destroy_stream` after an abort (R25).
+//!   communicator calls while links are set up (R17), `destroy_stream` after an abort, and the destroying
+//!   of a communicator while other ranks take what it has sent, boundedly (R25).
 //! - **R7, failed enqueueing.** When a call that queues work fails, all, some or none of it may be
 //!   queued. The safe layer keeps everything it named alive until the stream is known to be done.
 //! - **R11, events.** An event captures a point of a stream at its record; recording again captures
