@@ -7,7 +7,7 @@ use super::repository::{files, name, read, root};
 /// For each crate the crates of this workspace that it may use. A crate that is not here may not
 /// exist; an import that is not here is a change of the architecture, to be made in ARCHITECTURE.md
 /// first.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("eplb-core", &[]),
     ("eplb-policy", &["eplb-core"]),
     ("eplb-manager", &["eplb-core"]),
@@ -15,10 +15,21 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("eplb-executor", &["eplb-core", "eplb-device"]),
     ("eplb-host", &["eplb-device"]),
     ("eplb", &["eplb-core", "eplb-device", "eplb-executor", "eplb-manager", "eplb-policy"]),
-    ("eplb-sim", &["eplb", "eplb-core"]),
+    ("eplb-launch", &[]),
+    ("eplb-sim", &["eplb", "eplb-core", "eplb-launch"]),
     ("eplb-conformance", &["eplb", "eplb-sim"]),
     ("eplb-capi", &["eplb", "eplb-backends"]),
-    ("eplb-cli", &["eplb", "eplb-backends", "eplb-conformance", "eplb-executor", "eplb-sim"]),
+    (
+        "eplb-cli",
+        &[
+            "eplb",
+            "eplb-backends",
+            "eplb-conformance",
+            "eplb-executor",
+            "eplb-launch",
+            "eplb-sim",
+        ],
+    ),
     ("eplb-ascend", &["eplb-ascend-sys", "eplb-device"]),
     ("eplb-ascend-sys", &["eplb-loading"]),
     ("eplb-backends", &["eplb-ascend", "eplb-cuda", "eplb-device", "eplb-host"]),

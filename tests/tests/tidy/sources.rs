@@ -18,11 +18,12 @@ const UNSAFE_FOLDERS: [&str; 6] = [
 /// Crates with a folder or file of these below them, whose root cannot forbid unsafe code.
 const EDGE_CRATES: [&str; 2] = ["crates/device/", "crates/conformance/"];
 
-/// Where threads and clocks may be: in the runtime, in the engine that plays an engine, in the suite that
+/// Where threads and clocks may be: in the runtime, where ranks wait for each other, in the engine that plays an engine, in the suite that
 /// plays ranks and ends cases by a deadline, in backends (a stream is a thread) and what stands for
 /// vendors, and where the command line measures.
-const THREAD_FOLDERS: [&str; 8] = [
+const THREAD_FOLDERS: [&str; 9] = [
     "crates/runtime/",
+    "crates/launch/",
     "crates/conformance/",
     "tests/emulators/",
     "crates/sim/src/engine/",
