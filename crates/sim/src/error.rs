@@ -2,6 +2,7 @@
 
 use eplb::core::{PlacementError, RankId, ShapeError, Step};
 use eplb::device::DeviceError;
+use eplb_launch::GroupError;
 use thiserror::Error;
 
 use crate::{ExpertError, SampleError, SettingsError, TraceError};
@@ -105,15 +106,53 @@ pub enum RunError {
         /// How often.
         times: u32,
     },
-    /// Ranks that ended without a word.
-    #[error("only {found} of {ranks} ranks answered")]
-    SilentRanks {
-        /// Ranks that answered.
-        found: usize,
-        /// Ranks there are.
-        ranks: usize,
+    /// Other ranks are gone, or don't answer.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The rank that hands out steps is gone.
+    #[error(
+        "rank 0, which leads, is gone: {why}; this rank runs no step without it: start the run again"
+    )]
+    NoLeader {
+        /// How that was noticed.
+        why: String,
     },
-    /// Another rank ended this step.
-    #[error("the step was cancelled")]
-    Cancelled,
+    /// Bytes of another rank that are no message.
+    #[error("a message of {sender} can't be used: {problem}; do all ranks run the same program?")]
+    Message {
+        /// Who sent them.
+        sender: RankId,
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// The ranks were not started alike.
+    #[error(
+        "{rank} was started with another configuration, trace or profile than rank 0; give all ranks \
+         the same"
+    )]
+    OtherInput {
+        /// The first that differs.
+        rank: RankId,
+    },
+    /// The group has another size than the configuration says.
+    #[error("ep_size = {ranks}, but the group has {members} processes; make both the same")]
+    OtherSize {
+        /// What the configuration says.
+        ranks: usize,
+        /// What is there.
+        members: u32,
+    },
+    /// The leader asks for a window that the trace does not have.
+    #[error(
+        "window {window} is not in the trace, which has {windows}; do all ranks have the same?"
+    )]
+    NoWindow {
+        /// The window.
+        window: u64,
+        /// Windows of the trace.
+        windows: usize,
+    },
+    /// A rank's thread ended by a panic.
+    #[error("a rank's thread has panicked")]
+    Panicked,
 }

@@ -3,8 +3,8 @@
 //!
 //! A [`Trace`] is read from a file, [`sample_tokens`] draws tokens whose routing follows one of its
 //! windows, and [`ExpertWeights`] computes what an expert makes of them, bit for bit the same on
-//! whichever rank the expert lives. [`engine`] serves a trace with ranks as threads, and [`run`]
-//! serves it twice, without and with balancing, and compares.
+//! whichever rank the expert lives. [`engine`] serves a trace with ranks as threads or as processes, and
+//! [`run`] serves it twice, without and with balancing, and compares.
 
 #![forbid(unsafe_code)]
 
@@ -25,16 +25,15 @@ mod trace;
 
 pub use bench::{Bench, BenchScore, Contender, MakeTables, PlanTime, Workers};
 pub use devices::Devices;
+pub use engine::{Interruption, LostRank};
 pub use error::RunError;
 pub use expert::{
     ExpertBytes, ExpertDimensions, ExpertError, ExpertWeights, expert_weights, normalise,
 };
 pub use load_file::{LoadFile, LoadFileError, LoadFileProblem};
 pub use replay::{PolicyScore, Quantiles, Replay, ReplayError, Score};
-pub use report::{
-    BalancednessPair, Moved, MovedBy, PairGroup, RunReport, Verification, WindowPoint,
-};
-pub use run::{Progress, RunInput, run};
+pub use report::{BalancednessPair, RunReport, Verification, WindowPoint};
+pub use run::{Progress, RunInput, run, run_as_member};
 pub use settings::{RunSettings, SettingsError};
 pub use split_mix::SplitMix64;
 pub use synthetic::{SyntheticError, SyntheticLoad};

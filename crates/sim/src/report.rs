@@ -3,7 +3,7 @@
 use eplb::{CollectiveFigures, PairTransport, Reach, Transport};
 use serde::Serialize;
 
-use crate::engine::WindowFigures;
+use crate::engine::{Interruption, WindowFigures};
 
 /// The result of a run; its JSON form is what `eplb run --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,6 +55,10 @@ pub struct RunReport {
     /// xxh3-128, as hexadecimal digits, of every epoch, routing table and slot's bytes of every rank in the
     /// order of steps: the same for the same input on every backend.
     pub digest: String,
+    /// How the run ended before the trace did, if ranks were lost; then everything above is of the windows
+    /// that were served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interruption: Option<Interruption>,
     /// Each window's balancedness, before and after, and the layers switched at it.
     pub series: Vec<WindowPoint>,
 }

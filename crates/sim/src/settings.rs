@@ -28,6 +28,10 @@ pub struct RunSettings {
     pub seed: u64,
     /// Whether ranks report load as prefix sums over their slots, as xLLM's workers do.
     pub prefix_sums: bool,
+    /// Seconds that ranks that are processes may take to come together.
+    pub join_timeout: f64,
+    /// Seconds that such a rank may keep the others waiting, or not be heard of, until it counts as gone.
+    pub rank_timeout: f64,
 }
 
 /// A setting of `[run]` that can't be used.
@@ -65,6 +69,8 @@ impl Default for RunSettings {
             intermediate: 32,
             seed: 1,
             prefix_sums: true,
+            join_timeout: 60.0,
+            rank_timeout: 30.0,
         }
     }
 }
@@ -88,6 +94,8 @@ impl RunSettings {
     pub fn check(&self) -> Result<(), SettingsError> {
         within("seconds_per_window", self.seconds_per_window, 0.001, 1e6)?;
         within("sample_tokens", self.sample_tokens, 1, 65_536)?;
+        within("join_timeout", self.join_timeout, 0.1, 86_400.0)?;
+        within("rank_timeout", self.rank_timeout, 0.1, 86_400.0)?;
         within("hidden", self.hidden, 1, 8_192)?;
         within("intermediate", self.intermediate, 1, 8_192)
     }

@@ -1,34 +1,24 @@
-//! The engine's master: hands steps to the ranks, and serves a whole trace.
+//! Serving a whole trace, with all ranks in this process or with one of them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
-use eplb::core::{
-    ExpertLoad, LayerId, ModelShape, Placement, SlotId, Step, Topology, layer_balancedness,
-};
-use eplb::device::{Device, StreamPriority};
-use eplb::{
-    Carriage, CollectiveFigures, CommitMode, Config, Coordinator, CountForm, Lent, ManualClock,
-    Note, PairTransport, PendingSession,
-};
+use eplb::Config;
+use eplb::core::{ModelShape, Placement, Topology};
+use eplb_launch::{Group, GroupError, ThreadGroup};
 
-use super::digest::{self, Digest};
-use super::exchange::Exchange;
-use super::linking;
-use super::meeting::Meeting;
-use super::rank::{Rank, StepOrder, StepReply, Verified, Window};
-use super::slot_weights::{Layout, SlotReader, load_weights};
-use crate::{
-    Devices, ExpertDimensions, RunError, RunSettings, Trace, expert_weights, initial_hidden_state,
-    sample_tokens,
-};
+use super::interruption::Interruption;
+use super::leader::Leader;
+use super::membership::Membership;
+use super::rank::Rank;
+use super::windows::Windows;
+use crate::{Devices, RunError, RunSettings, Trace};
 
 /// How long anything that is waited for in virtual time may take in real time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Steps in a row that ranks may refuse before the engine gives up.
-const MOST_REFUSALS: u32 = 8;
+/// How long ranks that are threads wait for each other: far longer than any part of a step takes, so that
+/// a defect ends a run with an error instead of stopping it for ever.
+const PATIENCE_OF_THREADS: Duration = Duration::from_secs(120);
 
 /// What an engine serves, and with what.
 #[derive(Debug)]
@@ -47,6 +37,9 @@ pub struct EngineSetup<'a> {
     pub placement: &'a Placement,
     /// The devices that the ranks are on.
     pub devices: Devices,
+    /// Whether ranks that are left confirm the old epoch when others are gone. Where all are in one
+    /// process, a rank that fails is an error of the program, and ends the run as such.
+    pub confirms_losses: bool,
 }
 
 /// What became of serving a trace.
@@ -80,6 +73,8 @@ pub struct EngineOutcome {
     pub steps_refused: u64,
     /// xxh3-128 of every epoch, routing table and slot's bytes of every rank, in the order of steps.
     pub digest: u128,
+    /// How the run ended before the trace did, if ranks are gone.
+    pub interruption: Option<Interruption>,
 }
 
 /// One window.
@@ -93,7 +88,7 @@ pub struct WindowFigures {
     pub layers_switched: u32,
 }
 
-/// Serves all windows of a trace in virtual time.
+/// Serves all windows of a trace in virtual time, with a thread for each rank.
 ///
 /// # Errors
 /// A device fails, ranks disagree, or ranks refuse steps again and again.
@@ -101,240 +96,78 @@ pub fn serve(
     setup: &EngineSetup<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<EngineOutcome, RunError> {
-    let clock = Arc::new(ManualClock::new());
-    let sessions = open_ranks(setup, &clock)?;
-    let transports = linking::connected(setup, &sessions)?;
-    let coordinator = Coordinator::start(
-        setup.config,
-        setup.shape,
-        setup.topology,
-        setup.placement.clone(),
-        Carriage::Leader,
-        Arc::clone(&clock) as _,
-    )?;
+    let windows = Windows::new(setup.trace, setup.settings);
+    let mut members = ThreadGroup::of(setup.topology.ranks() as u32, PATIENCE_OF_THREADS);
+    let leader = members.remove(0);
+    let patience = PATIENCE_OF_THREADS;
     std::thread::scope(|scope| {
-        let (replies, answers) = unbounded();
-        let mut orders = Vec::new();
-        for rank in sessions {
-            let (order, todo) = bounded(1);
-            let replies = replies.clone();
-            std::thread::Builder::new()
-                .name(format!("rank-{}", rank.rank.0))
-                .spawn_scoped(scope, move || rank.serve(&todo, &replies))?;
-            orders.push(order);
+        let mut others = Vec::new();
+        for member in members {
+            let windows = &windows;
+            let named = std::thread::Builder::new().name(format!("rank-{}", member.rank()));
+            others.push(named.spawn_scoped(scope, move || {
+                serve_with(setup, windows, Membership { group: &member, patience }, &mut |_| {})
+            })?);
         }
-        drop(replies);
-        let mut master = Master { setup, clock, coordinator, orders, answers, next_step: Step(0) };
-        let outcome = master.serve(progress)?;
-        Ok(EngineOutcome { transports, ..outcome })
+        let membership = Membership { group: &leader, patience };
+        let served = serve_with(setup, &windows, membership, progress);
+        drop(leader);
+        let ended = others.into_iter().map(|other| other.join().unwrap_or(Err(RunError::Panicked)));
+        // The first failure is the cause; what ranks say that missed others is not.
+        let is_cause =
+            |error: &RunError| !matches!(error, RunError::Group(GroupError::Lost { .. }));
+        let mut failures: Vec<_> = ended.filter_map(Result::err).collect();
+        match served {
+            Err(error) if is_cause(&error) => Err(error),
+            served => match failures.iter().position(is_cause) {
+                Some(cause) => Err(failures.swap_remove(cause)),
+                None => served,
+            },
+        }
     })
 }
 
-fn open_ranks(setup: &EngineSetup<'_>, clock: &Arc<ManualClock>) -> Result<Vec<Rank>, RunError> {
-    let dimensions = setup.settings.dimensions()?;
-    let seed = setup.settings.seed;
-    let indirect = setup.config.executor.commit == CommitMode::Indirect;
-    let spares = if indirect { setup.config.executor.spare_slots as usize } else { 0 };
-    let mut devices = Vec::new();
-    for rank in setup.topology.rank_ids() {
-        devices.push(Device::open(setup.devices.backend(), setup.devices.of_rank(rank))?);
-    }
-    let has_communicator = linking::wants_communicator(setup, &devices)?;
-    let mut pending = Vec::new();
-    for (rank, device) in setup.topology.rank_ids().zip(devices) {
-        let stream = device.stream(StreamPriority::High)?;
-        let slots = setup.topology.slots_of(rank).len();
-        let experts = |layer, slot| {
-            let slot = setup.topology.slots_of(rank).start + slot;
-            let expert = setup.placement.layer(layer).expert_at(SlotId::from_index(slot));
-            expert_weights(layer, expert, dimensions, seed)
-        };
-        let layout = Layout { layers: setup.shape.layers(), slots, spares, dimensions };
-        let weights = load_weights(&layout, &experts, &device, &stream)?;
-        let reader = SlotReader::new(slots, dimensions, &device)?;
-        let lent = Lent { device, engine_stream: stream, weights };
-        let EngineSetup { config, shape, topology, placement, .. } = setup;
-        let mut session = PendingSession::open(config, rank, *shape, topology, placement, lent)?;
-        if has_communicator {
-            session = session.with_own_communicator()?;
-        }
-        pending.push((rank, session, reader));
-    }
-    let endpoints: Vec<_> = pending.iter().map(|(_, session, _)| session.endpoint()).collect();
-    let meeting = Arc::new(Meeting::new(pending.len()));
-    let form = if setup.settings.prefix_sums { CountForm::PrefixSums } else { CountForm::Plain };
-    pending
-        .into_iter()
-        .map(|(rank, session, reader)| {
-            Ok(Rank {
-                rank,
-                topology: setup.topology.clone(),
-                session: session.connect(&endpoints, Arc::clone(clock) as _)?,
-                reader,
-                dimensions,
-                seed,
-                form,
-                meeting: Arc::clone(&meeting),
-                checked: vec![None; setup.shape.layers()],
-                digest: Digest::new(),
-            })
-        })
-        .collect()
+/// Serves all windows of a trace as one rank of a group, whose other ranks do the same with the same
+/// setup: `group.size()` is the number of ranks. Ranks wait at most `patience` for each other. What came
+/// of it is known to rank 0; the others get a default outcome with its [`EngineOutcome::interruption`].
+///
+/// # Errors
+/// As for [`serve`], or the leader is gone. The others are told that this rank leaves, and why.
+pub fn serve_as_member(
+    setup: &EngineSetup<'_>,
+    group: &dyn Group,
+    patience: Duration,
+    progress: &mut dyn FnMut(usize),
+) -> Result<EngineOutcome, RunError> {
+    let windows = Windows::new(setup.trace, setup.settings);
+    serve_with(setup, &windows, Membership { group, patience }, progress)
 }
 
-/// The engine's master process.
-struct Master<'a> {
-    setup: &'a EngineSetup<'a>,
-    clock: Arc<ManualClock>,
-    coordinator: Coordinator,
-    orders: Vec<Sender<StepOrder>>,
-    answers: Receiver<Result<StepReply, RunError>>,
-    next_step: Step,
+fn serve_with(
+    setup: &EngineSetup<'_>,
+    windows: &Windows<'_>,
+    membership: Membership<'_>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<EngineOutcome, RunError> {
+    let served = serve_open(setup, windows, membership, progress);
+    if let Err(error) = &served {
+        membership.group.leave(&format!("it has failed: {error}"));
+    }
+    served
 }
 
-impl Master<'_> {
-    fn serve(&mut self, progress: &mut dyn FnMut(usize)) -> Result<EngineOutcome, RunError> {
-        let mut outcome = EngineOutcome::default();
-        let EngineSetup { settings, trace, .. } = self.setup;
-        let dimensions = settings.dimensions()?;
-        for (index, load) in trace.windows.iter().enumerate() {
-            let seed = settings.seed ^ index as u64;
-            let tokens = sample_tokens(load, trace.top_k, settings.sample_tokens, seed)?;
-            let window = Arc::new(Window { load: load.clone(), tokens });
-            self.serve_window(index as u64, &window, dimensions, &mut outcome)?;
-            progress(index + 1);
-        }
-        Ok(outcome)
-    }
-
-    fn serve_window(
-        &mut self,
-        index: u64,
-        window: &Arc<Window>,
-        dimensions: ExpertDimensions,
-        outcome: &mut EngineOutcome,
-    ) -> Result<(), RunError> {
-        let settings = self.setup.settings;
-        for _ in 0..MOST_REFUSALS {
-            self.clock.advance(Duration::from_secs_f64(settings.seconds_per_window));
-            let exchange = Exchange::new(settings.sample_tokens, self.setup.trace.top_k);
-            for token in 0..settings.sample_tokens {
-                let width = dimensions.hidden();
-                let state = initial_hidden_state(token as u64, index, settings.seed, width);
-                exchange.set_hidden(token, state);
-            }
-            let exchange = Arc::new(exchange);
-            let replies = self.step(window, &exchange)?;
-            if replies.iter().all(|reply| reply.ran) {
-                let switched = self.take_notes(outcome);
-                self.account(&replies, &window.load, switched, outcome);
-                let outputs = (0..settings.sample_tokens).flat_map(|token| exchange.hidden(token));
-                outcome.outputs.push(outputs.collect());
-                return Ok(());
-            }
-            outcome.steps_refused += 1;
-        }
-        Err(RunError::Refused { window: index, times: MOST_REFUSALS })
-    }
-
-    fn step(
-        &mut self,
-        window: &Arc<Window>,
-        exchange: &Arc<Exchange>,
-    ) -> Result<Vec<StepReply>, RunError> {
-        let step = self.next_step;
-        self.next_step = step.next();
-        let header: Arc<[u8]> = self.coordinator.begin_step(step, true)?.into();
-        for order in &self.orders {
-            let (window, exchange) = (Arc::clone(window), Arc::clone(exchange));
-            let sent = StepOrder { step, header: Arc::clone(&header), window, exchange };
-            // A rank that has ended has said why, or will be missed below.
-            let _ = order.send(sent);
-        }
-        let mut replies = Vec::with_capacity(self.orders.len());
-        let mut failure = None;
-        for _ in 0..self.orders.len() {
-            match self.answers.recv_timeout(2 * PATIENCE) {
-                Ok(Ok(reply)) => replies.push(reply),
-                // The first failure is the cause; what ranks say that were let go is not.
-                Ok(Err(error)) if !matches!(error, RunError::Cancelled) => {
-                    failure.get_or_insert(error);
-                }
-                Ok(Err(_)) => {}
-                Err(_) => break,
-            }
-        }
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        if replies.len() != self.orders.len() {
-            return Err(RunError::SilentRanks { found: replies.len(), ranks: self.orders.len() });
-        }
-        replies.sort_by_key(|reply| reply.rank);
-        for reply in &replies {
-            if let Some(reason) = &reply.refused {
-                tracing::warn!(rank = reply.rank.0, step = step.0, reason, "a step was refused");
-            }
-            self.coordinator.accept_report(reply.rank, &reply.report)?;
-        }
-        self.coordinator.settle(PATIENCE);
-        let others = replies.iter().find(|reply| reply.epochs != replies[0].epochs);
-        if let Some(other) = others.filter(|_| replies.iter().all(|reply| reply.ran)) {
-            return Err(RunError::Epochs { rank: other.rank, step });
-        }
-        Ok(replies)
-    }
-
-    fn take_notes(&mut self, outcome: &mut EngineOutcome) -> u32 {
-        let mut switched = 0;
-        for note in self.coordinator.take_notes() {
-            match note {
-                Note::LayerCommitted { parts_left, .. } => {
-                    switched += 1;
-                    outcome.layers_updated += u64::from(parts_left == 0);
-                }
-                Note::RoundPlanned { moving, .. } if !moving.is_empty() => outcome.rebalances += 1,
-                _ => {}
-            }
-        }
-        switched
-    }
-
-    fn account(
-        &self,
-        replies: &[StepReply],
-        load: &ExpertLoad,
-        layers_switched: u32,
-        outcome: &mut EngineOutcome,
-    ) {
-        let topology = self.setup.topology;
-        let mean = |placement: &Placement| {
-            let layers = placement.shape().layer_ids();
-            let sum: f64 = layers
-                .map(|layer: LayerId| {
-                    let routing = placement.layer(layer).routing(topology);
-                    layer_balancedness(load.layer(layer), &routing, topology)
-                })
-                .sum();
-            sum / placement.shape().layers() as f64
-        };
-        let before = mean(self.setup.placement);
-        // The ranks have counted with what they routed with; the coordinator knows the same tables.
-        let after = mean(self.coordinator.placement());
-        outcome.windows.push(WindowFigures { before, after, layers_switched });
-        let moved = |reply: &StepReply| reply.figures.moved;
-        outcome.slots_moved = replies.iter().map(|reply| moved(reply).received_slots).sum();
-        outcome.bytes_moved = replies.iter().map(|reply| moved(reply).received_bytes).sum();
-        outcome.by_rounds = (
-            replies.iter().map(|reply| moved(reply).collective_slots).sum(),
-            replies.iter().map(|reply| moved(reply).collective_bytes).sum(),
-        );
-        outcome.collective = linking::sum(replies.iter().map(|reply| reply.figures.collective));
-        outcome.lost = replies.iter().find_map(|reply| reply.lost.clone());
-        outcome.digest = digest::of_ranks(replies.iter().map(|reply| reply.digest));
-        for Verified { slots, mismatches } in replies.iter().map(|reply| reply.verified) {
-            outcome.slots_verified += slots;
-            outcome.mismatches += mismatches;
-        }
-    }
+fn serve_open(
+    setup: &EngineSetup<'_>,
+    windows: &Windows<'_>,
+    membership: Membership<'_>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<EngineOutcome, RunError> {
+    let mut rank = Rank::open(setup, windows, membership)?;
+    let outcome = if membership.is_leader() {
+        Leader::start(setup, windows, membership, &mut rank)?.serve(progress)?
+    } else {
+        EngineOutcome { interruption: rank.follow()?, ..EngineOutcome::default() }
+    };
+    rank.close()?;
+    Ok(outcome)
 }
