@@ -9,6 +9,7 @@ use eplb_backends::BackendName;
 use serde::{Deserialize, Serialize};
 
 use crate::estimator::estimator;
+use crate::run::Bootstrap;
 use crate::window_range::WindowRange;
 
 /// Expert-parallel load balancing: run it on recorded load, or plan a placement.
@@ -110,6 +111,25 @@ pub(crate) struct RunArguments {
     /// Redundant experts of each rank
     #[arg(long = "redundant_experts_num", value_name = "N", allow_negative_numbers = true)]
     pub(crate) redundant_experts_num: Option<u32>,
+    /// Start N processes of this program, one for each rank, instead of threads; implies --ep_size N
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        conflicts_with_all = ["bootstrap", "rank", "address"]
+    )]
+    pub(crate) processes: Option<u32>,
+    /// Be one rank of a group of processes that finds together by file:PATH (written by rank 0),
+    /// table:PATH (a rank table) or mpi (under mpirun); only rank 0 prints the report
+    #[arg(long, value_name = "HOW")]
+    pub(crate) bootstrap: Option<Bootstrap>,
+    /// The number of this rank, with a file or a table
+    #[arg(long, value_name = "R", allow_negative_numbers = true, requires = "bootstrap")]
+    pub(crate) rank: Option<u32>,
+    /// The address by which other ranks reach this one, host or host:port, with a file; 127.0.0.1 unless
+    /// given
+    #[arg(long, value_name = "A", requires = "bootstrap")]
+    pub(crate) address: Option<String>,
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use eplb::core::Estimator;
 
+use crate::run::{Bootstrap, INTERRUPTED};
 use crate::window_range::WindowRange;
 
 /// Exit status for anything that kept the command from its result.
@@ -16,6 +17,8 @@ const STATUS: u8 = 2;
 pub(crate) enum Failure {
     /// Something to say.
     Message(String),
+    /// Ranks are gone, which ended a run early.
+    Interrupted(String),
     /// Standard output is closed: whoever read it has what they wanted.
     Closed,
 }
@@ -23,6 +26,10 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn new(message: impl Display) -> Self {
         Self::Message(message.to_string())
+    }
+
+    pub(crate) fn interrupted(message: impl Display) -> Self {
+        Self::Interrupted(message.to_string())
     }
 
     /// An error that names a file: `path: what is wrong`, unless the error says so itself.
@@ -54,14 +61,14 @@ impl Failure {
 
     /// Says it on `err`, in one line.
     pub(crate) fn report(self, err: &mut dyn Write) -> ExitCode {
-        match self {
-            Self::Closed => ExitCode::SUCCESS,
-            Self::Message(message) => {
-                // When standard error is gone too, the status still tells.
-                let _ = writeln!(err, "eplb: {}", message.replace('\n', " "));
-                ExitCode::from(STATUS)
-            }
-        }
+        let (message, status) = match self {
+            Self::Closed => return ExitCode::SUCCESS,
+            Self::Message(message) => (message, STATUS),
+            Self::Interrupted(message) => (message, INTERRUPTED),
+        };
+        // When standard error is gone too, the status still tells.
+        let _ = writeln!(err, "eplb: {}", message.replace('\n', " "));
+        ExitCode::from(status)
     }
 }
 
@@ -76,6 +83,7 @@ fn allowed_instead(said: &str) -> Option<&'static str> {
         // These types say themselves what is allowed.
         WindowRange::ALLOWED => Some(WindowRange::ALLOWED),
         Estimator::ALLOWED => Some(Estimator::ALLOWED),
+        Bootstrap::ALLOWED => Some(Bootstrap::ALLOWED),
         _ if said.ends_with("is not in 0..=4294967295") => {
             Some("a whole number from 0 to 4294967295")
         }

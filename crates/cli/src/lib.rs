@@ -4,7 +4,8 @@
 //!
 //! Results go to standard output, as text for people or as one JSON object. Errors are one line on
 //! standard error and exit status 2; status 1 says that a run ended and its verification failed, or
-//! that a case of the conformance suite did.
+//! that a case of the conformance suite did; status 3 that ranks of a run were lost, and the others went
+//! back to the old epoch.
 
 #![forbid(unsafe_code)]
 

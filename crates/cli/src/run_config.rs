@@ -11,8 +11,26 @@ use crate::failure::Failure;
 
 /// Reads the configuration file and puts the flags over it. Errors name the flag or the file.
 pub(crate) fn configure(arguments: &RunArguments) -> Result<RunConfig, Failure> {
+    configure_for(arguments, None)
+}
+
+/// The same for a group that has so many ranks by itself, where that is known: it counts as a flag.
+pub(crate) fn configure_for(
+    arguments: &RunArguments,
+    ranks: Option<u32>,
+) -> Result<RunConfig, Failure> {
     let mut config = Config::read_unchecked(&arguments.config).map_err(Failure::new)?;
-    let flags = override_with(&mut config, arguments);
+    let mut flags = override_with(&mut config, arguments);
+    if let Some(ranks) = ranks {
+        if let Some(other) = arguments.ep_size.filter(|&ep_size| ep_size != ranks) {
+            let message =
+                format!("--ep_size {other} is not allowed; allowed: {ranks}, the processes");
+            return Err(Failure::new(message));
+        }
+        config.ep_size = ranks;
+        let flag = if arguments.processes.is_some() { "--processes" } else { "ep_size" };
+        flags.push((flag, "ep_size"));
+    }
     config.check().map_err(|error| of_flag_or_file(error, &flags, &arguments.config))?;
     let mut settings = RunSettings::from_table(&config.run)
         .map_err(|error: SettingsError| Failure::of_file(&arguments.config, error))?;

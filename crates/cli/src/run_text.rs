@@ -1,8 +1,7 @@
 //! A run's result as text.
 
 use comfy_table::{Table, presets};
-use eplb::Transport;
-use eplb_sim::{PairGroup, RunReport};
+use eplb_sim::{Interruption, RunReport};
 
 use crate::numbers::{balancedness, bytes, grouped, sparkline};
 use crate::run::is_verified;
@@ -113,5 +112,22 @@ pub(crate) fn sentences(report: &RunReport) -> Vec<String> {
         let outputs = if report.verified.outputs_equal { "equal" } else { "NOT equal" };
         format!("VERIFICATION FAILED: {wrong} of {slots} slots hold other bytes, outputs {outputs}")
     };
-    vec![moved, verified]
+    report.interruption.iter().map(losses).chain([moved, verified]).collect()
+}
+
+/// How a run ended early.
+pub(crate) fn losses(interruption: &Interruption) -> String {
+    let Interruption { lost, window, ranks_left, slots_verified, mismatches, .. } = interruption;
+    let lost: Vec<_> =
+        lost.iter().map(|rank| format!("rank {} was lost: {}", rank.rank, rank.why)).collect();
+    let slots = grouped(*slots_verified);
+    let state = match (interruption.old_epoch_confirmed, mismatches) {
+        (true, 0) => format!("confirm the old epoch, all {slots} slots of theirs verified"),
+        (true, wrong) => format!("confirm the old epoch, but {wrong} of {slots} slots are WRONG"),
+        (false, _) => "DO NOT all confirm the old epoch".to_owned(),
+    };
+    format!(
+        "ENDED EARLY in window {window}: {}; the {ranks_left} ranks that are left {state}",
+        lost.join("; ")
+    )
 }

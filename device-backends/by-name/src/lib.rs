@@ -12,8 +12,9 @@ mod open;
 mod products;
 mod settings;
 
+pub use eplb_host::{Carrier, CarrierError, Links};
 pub use error::OpenError;
 pub use name::BackendName;
-pub use open::{diagnose, open};
+pub use open::{diagnose, open, open_host};
 pub use products::{Products, products};
 pub use settings::{BackendSettings, LibrarySettings};

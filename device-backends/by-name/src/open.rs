@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eplb_device::{Backend, Diagnosis};
-use eplb_host::HostBackend;
+use eplb_host::{HostBackend, Links};
 
 use crate::{BackendName, LibrarySettings, OpenError};
 
@@ -21,6 +21,12 @@ pub fn open(
         BackendName::Cuda => open_cuda(libraries),
         BackendName::Ascend => open_ascend(libraries),
     }
+}
+
+/// Opens the host with as many devices as are wanted, for ranks in several processes, whose communicators
+/// reach each other as `links` says.
+pub fn open_host(devices: u32, links: Links) -> Arc<dyn Backend> {
+    HostBackend::with_links(devices, links)
 }
 
 /// What each backend finds here, the host first.

@@ -20,8 +20,8 @@ const EDGE_CRATES: [&str; 2] = ["crates/device/", "crates/conformance/"];
 
 /// Where threads and clocks may be: in the runtime, where ranks wait for each other, in the engine that plays an engine, in the suite that
 /// plays ranks and ends cases by a deadline, in backends (a stream is a thread) and what stands for
-/// vendors, and where the command line measures.
-const THREAD_FOLDERS: [&str; 9] = [
+/// vendors, and where the command line measures or follows processes.
+const THREAD_FOLDERS: [&str; 10] = [
     "crates/runtime/",
     "crates/launch/",
     "crates/conformance/",
@@ -29,6 +29,7 @@ const THREAD_FOLDERS: [&str; 9] = [
     "crates/sim/src/engine/",
     "device-backends/",
     "crates/cli/src/bench",
+    "crates/cli/src/run/processes.rs",
     "crates/cli/src/plan.rs",
     "crates/cli/src/simulate.rs",
 ];

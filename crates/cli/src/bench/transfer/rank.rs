@@ -280,7 +280,7 @@ fn free(device: &Device) -> Result<u64, Failure> {
 
 fn text_of(failure: Failure) -> String {
     match failure {
-        Failure::Message(text) => text,
+        Failure::Message(text) | Failure::Interrupted(text) => text,
         Failure::Closed => "its output is closed".to_owned(),
     }
 }
