@@ -2,6 +2,8 @@
 //! someone else has started.
 
 mod bootstrap;
+#[cfg(feature = "mpi")]
+mod carrier;
 mod member;
 mod processes;
 

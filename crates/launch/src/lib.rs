@@ -20,6 +20,8 @@ mod file;
 mod frame;
 mod group;
 mod mailbox;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod star;
 mod table;
 mod tcp;
@@ -29,6 +31,8 @@ mod wire;
 pub use error::{GroupError, JoinError};
 pub use file::meet_by_file;
 pub use group::{Group, Loss};
+#[cfg(feature = "mpi")]
+pub use mpi::{MpiCarried, MpiGroup, MpiJob, MpiLinks};
 pub use table::{RankEntry, RankTable, TableError, meet_by_table};
 pub use tcp::{GroupOptions, Invitation, TcpGroup, TcpLeader};
 pub use threads::ThreadGroup;

@@ -67,6 +67,12 @@ impl Mailbox {
         self.changed.notify_all();
     }
 
+    /// Counts all members as heard of now.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn hear_all(&self) {
+        self.lock().values_mut().for_each(|peer| peer.heard = Instant::now());
+    }
+
     /// Why a member is gone, if it is.
     pub(crate) fn gone(&self, rank: u32) -> Option<String> {
         self.lock().get(&rank).and_then(|peer| peer.gone.clone())

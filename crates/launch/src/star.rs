@@ -154,6 +154,7 @@ impl<W: Wire> Star<W> {
     fn note(&self, fresh: &[Loss]) {
         for loss in fresh {
             tracing::warn!(rank = self.rank, lost = loss.rank, why = loss.why, "a rank is gone");
+            self.wire.lost(loss);
         }
         self.losses.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(fresh);
     }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use crate::Loss;
 use crate::frame::Frame;
 use crate::mailbox::Mailbox;
 
@@ -19,4 +20,7 @@ pub(crate) trait Wire: Debug + Send + Sync {
 
     /// Ends the connection with one member; what it sends is not heard any more.
     fn cut(&self, rank: u32, why: &str);
+
+    /// The leader has told that a member is gone, perhaps one that this one has no connection with.
+    fn lost(&self, _loss: &Loss) {}
 }

@@ -55,7 +55,7 @@ pub(super) enum Meeting {
         rank: u32,
     },
     #[cfg(feature = "mpi")]
-    Mpi(eplb_launch::MpiGroup),
+    Mpi(eplb_launch::MpiJob),
 }
 
 impl Meeting {
@@ -91,7 +91,7 @@ impl Meeting {
 
     #[cfg(feature = "mpi")]
     fn by_mpi() -> Result<Self, Failure> {
-        eplb_launch::MpiGroup::start().map(Self::Mpi).map_err(Failure::new)
+        eplb_launch::MpiJob::start().map(Self::Mpi).map_err(Failure::new)
     }
 
     #[cfg(not(feature = "mpi"))]
@@ -105,7 +105,7 @@ impl Meeting {
             Self::File { .. } => None,
             Self::Table { table, .. } => Some(table.size()),
             #[cfg(feature = "mpi")]
-            Self::Mpi(group) => Some(group.size()),
+            Self::Mpi(job) => Some(job.size()),
         }
     }
 
@@ -129,7 +129,7 @@ impl Meeting {
                 Some(before.filter(|entry| entry.host == *host).count() as u32)
             }
             #[cfg(feature = "mpi")]
-            Self::Mpi(group) => Some(group.number_on_host()),
+            Self::Mpi(job) => Some(job.number_on_host()),
         }
     }
 
@@ -148,7 +148,9 @@ impl Meeting {
         match self {
             Self::File { .. } | Self::Table { .. } => Ok(Links::default()),
             #[cfg(feature = "mpi")]
-            Self::Mpi(group) => Ok(Links::Given(Box::new(super::carrier::MpiLinks::new(group)))),
+            Self::Mpi(job) => {
+                Ok(Links::Given(Box::new(super::carrier::MpiCarrier::new(job.links()))))
+            }
         }
     }
 
@@ -164,8 +166,8 @@ impl Meeting {
             }
             Self::Table { table, rank } => meet_by_table(&table, rank, options.silence, limit),
             #[cfg(feature = "mpi")]
-            Self::Mpi(group) => {
-                return group
+            Self::Mpi(job) => {
+                return job
                     .begin(options.silence, limit)
                     .map(|group| Box::new(group) as _)
                     .map_err(Failure::new);
