@@ -126,8 +126,9 @@ pub(crate) fn losses(interruption: &Interruption) -> String {
         (true, wrong) => format!("confirm the old epoch, but {wrong} of {slots} slots are WRONG"),
         (false, _) => "DO NOT all confirm the old epoch".to_owned(),
     };
+    let with = if interruption.enable_eplb { "with" } else { "without" };
     format!(
-        "ENDED EARLY in window {window}: {}; the {ranks_left} ranks that are left {state}",
+        "ENDED EARLY in window {window} {with} EPLB: {}; the {ranks_left} ranks that are left {state}",
         lost.join("; ")
     )
 }

@@ -129,8 +129,9 @@ pub struct WindowPoint {
 impl BalancednessPair {
     pub(crate) fn mean_of(windows: &[WindowFigures]) -> Self {
         let count = windows.len().max(1) as f64;
-        let mean =
-            |value: fn(&WindowFigures) -> f64| windows.iter().map(value).sum::<f64>() / count;
+        let mean = |value: fn(&WindowFigures) -> f64| {
+            windows.iter().map(value).fold(0.0, |sum, value| sum + value) / count
+        };
         Self { before: mean(|window| window.before), after: mean(|window| window.after) }
     }
 }

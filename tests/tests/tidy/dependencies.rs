@@ -21,14 +21,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("eplb-capi", &["eplb", "eplb-backends"]),
     (
         "eplb-cli",
-        &[
-            "eplb",
-            "eplb-backends",
-            "eplb-conformance",
-            "eplb-executor",
-            "eplb-launch",
-            "eplb-sim",
-        ],
+        &["eplb", "eplb-backends", "eplb-conformance", "eplb-executor", "eplb-launch", "eplb-sim"],
     ),
     ("eplb-ascend", &["eplb-ascend-sys", "eplb-device"]),
     ("eplb-ascend-sys", &["eplb-loading"]),

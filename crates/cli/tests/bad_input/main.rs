@@ -6,6 +6,7 @@ mod configs;
 mod files;
 mod flags;
 mod placements;
+mod processes;
 mod profiles;
 #[path = "../program/mod.rs"]
 mod program;

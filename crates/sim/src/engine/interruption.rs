@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Interruption {
     /// The ranks that are gone.
     pub lost: Vec<LostRank>,
+    /// Whether experts were allowed to move: a run serves its trace without EPLB first, and then with it.
+    pub enable_eplb: bool,
     /// The window that was being served.
     pub window: u64,
     /// How many ranks are left.

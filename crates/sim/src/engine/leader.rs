@@ -174,6 +174,7 @@ impl<'a, 'rank> Leader<'a, 'rank> {
         };
         let losses = self.membership.group.losses();
         Ok(Interruption {
+            enable_eplb: self.setup.config.enable_eplb,
             window,
             ranks_left: self.membership.group.size() as usize - losses.len(),
             lost: losses.into_iter().map(Into::into).collect(),

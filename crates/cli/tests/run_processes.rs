@@ -1,0 +1,171 @@
+//! `eplb run` with ranks as processes: the same digest as with threads, and what becomes of a run whose ranks
+//! are killed.
+#![allow(clippy::unwrap_used, reason = "a test that cannot start the program has failed")]
+
+mod program;
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use program::{command, json, line, printed};
+use serde_json::Value;
+
+/// How long ranks wait for each other in tests that kill some.
+const RANK_TIMEOUT: Duration = Duration::from_secs(3);
+
+#[test]
+fn processes_end_with_the_digest_of_threads() {
+    for (ranks, commit) in [(4, "in_place"), (2, "indirect")] {
+        let flags = format!("--json --windows 12 --commit {commit}");
+        let threads = json(&line(&format!("run --ep_size {ranks} {flags}")));
+        let processes = json(&line(&format!("run --processes {ranks} {flags}")));
+        assert!(threads["layers_updated"].as_u64() > Some(0));
+        assert_eq!(processes, threads, "the whole report, the digest in it");
+    }
+}
+
+#[test]
+fn the_report_is_printed_once() {
+    let text = printed(&line("run --processes=2 --windows 2"));
+    assert_eq!(text.matches("slots verified, outputs equal bit for bit").count(), 1, "{text}");
+}
+
+/// Ranks that meet by a file.
+struct Group {
+    folder: tempfile::TempDir,
+    ranks: Vec<Option<Child>>,
+}
+
+impl Group {
+    fn start(ranks: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = std::fs::read_to_string(program::root().join("configs/quickstart.toml"));
+        let timeout = format!("[run]\nrank_timeout = {}", RANK_TIMEOUT.as_secs_f64());
+        let config = config.unwrap().replace("[run]", &timeout);
+        std::fs::write(folder.path().join("c.toml"), config).unwrap();
+        let place = folder.path().display();
+        let start = |rank| {
+            let line = format!(
+                "run --json --config {place}/c.toml --ep_size {ranks} --bootstrap file:{place}/group \
+                 --rank {rank}"
+            );
+            let mut command = command(&line.split_whitespace().collect::<Vec<_>>());
+            let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            Some(command.spawn().unwrap())
+        };
+        let ranks = (0..ranks).map(start).collect();
+        Self { folder, ranks }
+    }
+
+    /// Waits until all ranks have met and some windows are served.
+    fn wait(&self, further: Duration) {
+        let begun = Instant::now();
+        let file = self.folder.path().join("group");
+        let mut was_there = false;
+        while !was_there || file.exists() {
+            was_there |= file.exists();
+            assert!(begun.elapsed() < Duration::from_secs(60), "the ranks have not met");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(further);
+    }
+
+    fn kill(&mut self, rank: usize) {
+        let mut child = self.ranks[rank].take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// How each rank that is left ends, and what it says; in time.
+    fn ends(&mut self) -> Vec<(usize, Option<i32>, String, String)> {
+        let begun = Instant::now();
+        let mut all = Vec::new();
+        for rank in 0..self.ranks.len() {
+            let Some(mut child) = self.ranks[rank].take() else { continue };
+            while child.try_wait().unwrap().is_none() {
+                if begun.elapsed() > 8 * RANK_TIMEOUT {
+                    child.kill().unwrap();
+                    panic!("rank {rank} did not end");
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let output = child.wait_with_output().unwrap();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            all.push((rank, output.status.code(), text(output.stdout), text(output.stderr)));
+        }
+        all
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for child in self.ranks.iter_mut().flatten() {
+            // Only left where a test has failed.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn a_killed_rank_leaves_the_others_in_the_old_epoch() {
+    // At different moments: before and after experts have moved.
+    for milliseconds in [100, 1_500, 4_000] {
+        let mut group = Group::start(4);
+        group.wait(Duration::from_millis(milliseconds));
+        group.kill(2);
+        let ends = group.ends();
+        assert_eq!(ends.iter().map(|end| end.0).collect::<Vec<_>>(), [0, 1, 3]);
+        for (rank, status, out, error) in ends {
+            assert_eq!(status, Some(3), "rank {rank}: {error}");
+            if rank > 0 {
+                assert_eq!(out, "", "only rank 0 prints a report");
+                assert!(error.starts_with(&format!("eplb: rank {rank}: ")), "{error}");
+                assert!(error.contains("rank 2 was lost: "), "{error}");
+                assert!(error.contains("confirm the old epoch, all"), "{error}");
+                assert_eq!(error.lines().count(), 1, "{error}");
+                continue;
+            }
+            let report: Value = serde_json::from_str(&out).unwrap();
+            let interruption = &report["interruption"];
+            assert_eq!(interruption["lost"][0]["rank"], 2, "{interruption}");
+            assert_eq!(interruption["ranks_left"], 3);
+            assert_eq!(interruption["old_epoch_confirmed"], true, "{interruption}");
+            assert_eq!(interruption["slots_verified"], 3 * 66 * 11);
+            assert_eq!(interruption["mismatches"], 0);
+            assert_eq!(report["verified"]["mismatches"], 0);
+            assert_eq!(report["verified"]["outputs_equal"], true);
+        }
+    }
+}
+
+#[test]
+fn without_their_leader_ranks_end_and_say_so() {
+    let mut group = Group::start(3 + 1);
+    group.wait(Duration::from_millis(500));
+    group.kill(0);
+    for (rank, status, out, error) in group.ends() {
+        assert_eq!((status, &out[..]), (Some(3), ""), "rank {rank}: {error}");
+        assert!(error.contains("rank 0, which leads, is gone: "), "{error}");
+    }
+}
+
+#[test]
+fn a_rank_that_was_started_otherwise_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |rank: u32, flags: &str| {
+        let place = folder.path().display();
+        let line = format!(
+            "run --windows 2 --ep_size 2 --bootstrap file:{place}/group --rank {rank} {flags}"
+        );
+        let mut command = command(&line.split_whitespace().collect::<Vec<_>>());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(0, ""), start(1, "--policy xllm")];
+    for child in both {
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("rank 1 was started with another configuration, trace or profile"));
+    }
+}
