@@ -40,8 +40,8 @@ impl Group {
     fn start(ranks: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = std::fs::read_to_string(program::root().join("configs/quickstart.toml"));
-        let timeout = format!("[run]\nrank_timeout = {}", RANK_TIMEOUT.as_secs_f64());
-        let config = config.unwrap().replace("[run]", &timeout);
+        let timeout = format!("rank_timeout = {}.0", RANK_TIMEOUT.as_secs());
+        let config = config.unwrap().replace("rank_timeout = 30.0", &timeout);
         std::fs::write(folder.path().join("c.toml"), config).unwrap();
         let place = folder.path().display();
         let start = |rank| {

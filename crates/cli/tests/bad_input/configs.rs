@@ -218,7 +218,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[run]\ntrce = \"x\"",
-        "{dir}/c.toml: [run]: unknown field `trce`, expected one of `trace`, `windows`, `seconds_per_window`, `sample_tokens`, `hidden`, `intermediate`, `seed`, `prefix_sums`",
+        "{dir}/c.toml: [run]: unknown field `trce`, expected one of `trace`, `windows`, `seconds_per_window`, `sample_tokens`, `hidden`, `intermediate`, `seed`, `prefix_sums`, `join_timeout`, `rank_timeout`",
     ),
     (
         "[run]\nsample_tokens = 0",

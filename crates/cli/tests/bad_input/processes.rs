@@ -20,7 +20,9 @@ fn flags_of_groups_are_refused() {
         ),
         (
             "run --processes 5",
-            "--processes 5 is not allowed; allowed: a multiple of cluster.nodes, which is 2".to_owned(),
+            "configs/quickstart.toml: cluster.nodes = 2 is not allowed; allowed: a divisor of ep_size, \
+             which is 5"
+                .to_owned(),
         ),
         (
             "run --processes 4 --ep_size 8",
@@ -146,7 +148,7 @@ fn ranks_that_do_not_come_are_named_in_time() {
     let config = folder.path().join("c.toml");
     let quickstart = super::program::root().join("configs/quickstart.toml");
     let text = std::fs::read_to_string(quickstart).unwrap();
-    std::fs::write(&config, text.replace("[run]", "[run]\njoin_timeout = 0.5")).unwrap();
+    std::fs::write(&config, text.replace("join_timeout = 60.0", "join_timeout = 0.5")).unwrap();
     let begun = Instant::now();
     let line = |rank: u32| {
         let (config, folder) = (config.display(), folder.path().display());
