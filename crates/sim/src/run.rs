@@ -8,7 +8,7 @@ use eplb_launch::Group;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::{EngineOutcome, EngineSetup, Interruption, serve, serve_as_member};
-use crate::report::{BalancednessPair, RunReport, Verification};
+use crate::report::{BalancednessPair, MovedBy, PairGroup, RunReport, Verification};
 use crate::{Devices, RunError, RunSettings, Trace};
 
 /// What a run is made from.
@@ -183,6 +183,13 @@ impl RunPlan {
             layers_updated: balanced.layers_updated,
             slots_moved: balanced.slots_moved,
             bytes_moved: balanced.bytes_moved,
+            moved_by: MovedBy::new(
+                (balanced.slots_moved, balanced.bytes_moved),
+                balanced.by_rounds,
+            ),
+            transports: PairGroup::all(&balanced.transports),
+            collective: balanced.collective,
+            collective_lost: balanced.lost.clone(),
             verified: verification(unbalanced, balanced),
             steps_refused: balanced.steps_refused,
             digest: format!("{:032x}", balanced.digest),

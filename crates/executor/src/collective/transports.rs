@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use eplb_core::{RankId, Topology};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A way of experts from one rank to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// The receiver's copy engine reads the sender's memory.
@@ -19,7 +19,7 @@ pub enum Transport {
 }
 
 /// Why a pair of ranks uses its transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// The receiver has imported the sender's memory.
@@ -35,7 +35,7 @@ pub enum Reach {
 }
 
 /// What was chosen for one pair.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairTransport {
     /// The rank that gets experts.
     pub receiver: RankId,
@@ -64,7 +64,7 @@ pub enum CollectiveState {
 }
 
 /// What the collective transport of this rank has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectiveFigures {
     /// Roll calls that all ranks came to.
     pub roll_calls: u64,

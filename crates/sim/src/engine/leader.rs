@@ -9,6 +9,7 @@ use eplb_launch::GroupError;
 
 use super::digest;
 use super::interruption::Interruption;
+use super::linking;
 use super::membership::Membership;
 use super::message::{Order, Reply, Verified, decode, encode};
 use super::rank::Rank;
@@ -240,6 +241,12 @@ impl<'a, 'rank> Leader<'a, 'rank> {
         outcome.windows.push(WindowFigures { before, after, layers_switched });
         outcome.slots_moved = replies.iter().map(|reply| reply.moved.slots).sum();
         outcome.bytes_moved = replies.iter().map(|reply| reply.moved.bytes).sum();
+        outcome.by_rounds = (
+            replies.iter().map(|reply| reply.by_rounds.slots).sum(),
+            replies.iter().map(|reply| reply.by_rounds.bytes).sum(),
+        );
+        outcome.collective = linking::sum(replies.iter().map(|reply| reply.collective));
+        outcome.lost = replies.iter().find_map(|reply| reply.lost.clone());
         outcome.digest = digest::of_ranks(replies.iter().map(|reply| reply.digest));
         for Verified { slots, mismatches } in replies.iter().map(|reply| reply.verified) {
             outcome.slots_verified += slots;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eplb::CollectiveFigures;
 use eplb::core::{RankId, Step};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,12 @@ pub(super) struct Reply {
     pub(super) epochs: Vec<u64>,
     /// What the rank has received since the start.
     pub(super) moved: Moved,
+    /// Of that, what came by rounds of the communicator.
+    pub(super) by_rounds: Moved,
+    /// What its collective transport has done.
+    pub(super) collective: CollectiveFigures,
+    /// Why the rank has lost the communicator, if it has.
+    pub(super) lost: Option<String>,
     pub(super) verified: Verified,
     /// Of all that the rank routed with and held since the start.
     pub(super) digest: u128,

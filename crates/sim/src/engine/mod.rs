@@ -8,6 +8,7 @@ mod digest;
 mod dispatch;
 mod interruption;
 mod leader;
+mod linking;
 mod membership;
 mod message;
 mod rank;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use eplb::core::{Epoch, LayerId, RankId, SlotId, Step};
 use eplb::device::{Device, StreamPriority};
 use eplb::{
-    CommitMode, CountForm, Lent, LoadReport, ManualClock, Patience, PendingSession, Session,
-    WeightManifest,
+    CollectiveState, CommitMode, CountForm, Figures, Lent, LoadReport, ManualClock, PairTransport,
+    Patience, PendingSession, Session, WeightManifest,
 };
 use eplb_launch::GroupError;
 use ndarray::Array2;
@@ -15,6 +15,7 @@ use ndarray::Array2;
 use super::digest::Digest;
 use super::dispatch::{Results, combine};
 use super::interruption::Interruption;
+use super::linking;
 use super::membership::Membership;
 use super::message::{Moved, Order, Reply, Verified, decode, encode};
 use super::serve::{EngineSetup, PATIENCE};
@@ -73,10 +74,14 @@ impl<'a> Rank<'a> {
         let weights = load_weights(&layout, &experts, &device, &stream)?;
         let reader = SlotReader::new(slots, dimensions, &device)?;
         let lent = Lent { device: device.clone(), engine_stream: stream, weights: weights.clone() };
-        let pending = PendingSession::open(config, rank, shape, topology, placement, lent)?;
+        let mut pending = PendingSession::open(config, rank, shape, topology, placement, lent)?;
+        if linking::wants_communicator(setup, &membership, &device)? {
+            pending = pending.with_own_communicator()?;
+        }
         let endpoints = membership.all_gather(&pending.endpoint())?;
         let clock = Arc::new(ManualClock::new());
         let session = pending.connect(&endpoints, Arc::clone(&clock) as _)?;
+        linking::join(setup, &session)?;
         Ok(Self {
             setup,
             windows,
@@ -98,6 +103,11 @@ impl<'a> Rank<'a> {
     /// The clock that the rank's reports are dated by.
     pub(super) fn clock(&self) -> Arc<ManualClock> {
         Arc::clone(&self.clock)
+    }
+
+    /// How all ranks reach each other, for the leader; all of them ask.
+    pub(super) fn gather_pairs(&self) -> Result<Vec<PairTransport>, RunError> {
+        linking::gather_pairs(&self.membership, &self.session)
     }
 
     /// The final hidden states of the last window's tokens.
@@ -208,9 +218,15 @@ impl<'a> Rank<'a> {
     ) -> Reply {
         let report = self.session.end_step(load, None);
         let epochs = self.session.epochs().iter().map(|epoch| epoch.0).collect();
-        let moved = self.session.figures().moved;
+        let Figures { moved, collective, .. } = self.session.figures();
+        let by_rounds = Moved { slots: moved.collective_slots, bytes: moved.collective_bytes };
         let moved = Moved { slots: moved.received_slots, bytes: moved.received_bytes };
-        Reply { report, refused, ran, epochs, moved, verified, digest: self.digest.value() }
+        let lost = match self.session.transports().collective() {
+            CollectiveState::Lost(reason) => Some(reason.clone()),
+            _ => None,
+        };
+        let digest = self.digest.value();
+        Reply { report, refused, ran, epochs, moved, by_rounds, collective, lost, verified, digest }
     }
 
     fn slots(&self) -> Vec<SlotId> {

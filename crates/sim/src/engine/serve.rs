@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use eplb::Config;
 use eplb::core::{ModelShape, Placement, Topology};
+use eplb::{CollectiveFigures, Config, PairTransport};
 use eplb_launch::{Group, GroupError, ThreadGroup};
 
 use super::interruption::Interruption;
@@ -163,8 +163,10 @@ fn serve_open(
     progress: &mut dyn FnMut(usize),
 ) -> Result<EngineOutcome, RunError> {
     let mut rank = Rank::open(setup, windows, membership)?;
+    let transports = rank.gather_pairs()?;
     let outcome = if membership.is_leader() {
-        Leader::start(setup, windows, membership, &mut rank)?.serve(progress)?
+        let served = Leader::start(setup, windows, membership, &mut rank)?.serve(progress)?;
+        EngineOutcome { transports, ..served }
     } else {
         EngineOutcome { interruption: rank.follow()?, ..EngineOutcome::default() }
     };
