@@ -25,7 +25,7 @@ pub(crate) fn program(sources: &[PathBuf], name: &str) -> PathBuf {
     let is_c = sources.iter().all(|source| source.extension().is_some_and(|ending| ending == "c"));
     let (compiler, standard) = if is_c { ("cc", "-std=c99") } else { ("c++", "-std=c++17") };
     let compiled = Command::new(compiler)
-        .args([standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g", "-pthread"])
+        .args([standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"])
         .arg("-I")
         .arg(folder().join("include"))
         .args(sources)
