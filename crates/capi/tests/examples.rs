@@ -24,6 +24,23 @@ fn the_program_in_cpp_does_the_whole_cycle() {
 }
 
 #[test]
+fn the_example_engine_balances_its_load_and_computes_what_one_device_would() {
+    let folder = example("engine");
+    let sources = ["main.cpp", "rank.cpp"].map(|name| folder.join(name));
+    let printed = built::run(&built::program(&sources, "engine"), &["host", "4"]);
+    let lines: Vec<&str> = printed.lines().collect();
+    let balancedness = |line: &str| -> f64 {
+        let (_, number) = line.rsplit_once("balancedness ").unwrap();
+        number.parse().unwrap()
+    };
+    assert_eq!(lines.len(), 5, "{printed}");
+    // The experts that are hot change in the middle of the run.
+    assert!(balancedness(lines[1]) > balancedness(lines[0]) + 0.1, "{printed}");
+    assert!(balancedness(lines[3]) > balancedness(lines[2]) + 0.05, "{printed}");
+    assert!(lines[4].ends_with("all outputs as on one device"), "{printed}");
+}
+
+#[test]
 fn the_header_is_c99_and_cpp17_by_itself() {
     let folder = built::folder().join("include");
     for (compiler, standard, header) in [
