@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -100,7 +101,7 @@ class Rank {
   public:
     Rank(const std::string &backend_name, std::uint32_t rank, std::uint32_t ranks)
         : model_(ranks), own_(model_.topology.slots_of(rank)), backend_(backend_name, ranks),
-          device_(backend_, rank % backend_.devices()), stream_(device_),
+          device_(backend_, rank % std::max(backend_.devices(), 1u)), stream_(device_),
           session_(open(rank)) {}
 
     void serve(const Connection &master) {

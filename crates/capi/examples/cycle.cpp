@@ -28,7 +28,7 @@ int run(const char *backend_name) {
     std::vector<std::vector<std::uint8_t>> endpoints;
     for (std::uint32_t rank = 0; rank < RANKS; ++rank) {
         // An engine has device, stream and weights already, and lends them.
-        const eplb::Device device(backend, rank % backend.devices());
+        const eplb::Device device(backend, rank);
         streams.emplace_back(device);
         const eplb::Memory memory(device, SLOTS * BYTES);
         for (std::uint32_t slot = 0; slot < SLOTS; ++slot) {

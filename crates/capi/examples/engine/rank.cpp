@@ -2,6 +2,7 @@
 #include "rank.hpp"
 
 #include <cstring>
+#include <stdexcept>
 
 namespace {
 
@@ -34,7 +35,11 @@ Setup::Setup(const std::string &backend_name, std::uint32_t ranks)
              "windows_kept = 2\nupdate_interval_steps = 16"),
       shape(eplb::model(model::LAYERS, model::EXPERTS)),
       topology(config.set("ep_size", static_cast<int>(ranks)), model::EXPERTS),
-      placement(config, shape, topology), backend(backend_name, ranks) {}
+      placement(config, shape, topology), backend(backend_name, ranks) {
+    if (backend.devices() == 0) {
+        throw std::runtime_error("no device here: " + backend_name);
+    }
+}
 
 Rank::Rank(const Setup &setup, std::uint32_t rank)
     : own_(setup.topology.slots_of(rank)), device_(setup.backend, rank % setup.backend.devices()),
