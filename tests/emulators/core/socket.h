@@ -14,6 +14,7 @@ namespace emulated {
 // A process, so that others find its server.
 struct EMULATED_API ProcessName {
     std::uint32_t pid = 0;
+    std::uint32_t unused = 0; // sent along, so that no byte is undefined
     std::uint64_t nonce = 0;
 
     static const ProcessName &own();
