@@ -1,7 +1,8 @@
 //! A run's result as text.
 
 use comfy_table::{Table, presets};
-use eplb_sim::{Interruption, RunReport};
+use eplb::Transport;
+use eplb_sim::{Interruption, PairGroup, RunReport};
 
 use crate::numbers::{balancedness, bytes, grouped, sparkline};
 use crate::run::is_verified;

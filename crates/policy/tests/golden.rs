@@ -54,10 +54,15 @@ fn all_three_maps_equal_the_reference() {
             golden.num_gpus,
         )
         .unwrap();
+        let replicas_of = &golden.logical_to_physical_map;
         let expected = RebalancedExperts {
-            physical_to_logical_map: golden.physical_to_logical_map,
-            logical_to_physical_map: golden.logical_to_physical_map,
-            logical_replica_count: golden.logical_replica_count,
+            layers: golden.weight.len(),
+            experts: golden.weight[0].len(),
+            replicas: golden.num_replicas,
+            most_replicas: replicas_of[0][0].len(),
+            physical_to_logical_map: golden.physical_to_logical_map.concat(),
+            logical_to_physical_map: replicas_of.concat().concat(),
+            logical_replica_count: golden.logical_replica_count.concat(),
         };
         assert_eq!(maps, expected, "{}", golden.name);
     }

@@ -6,16 +6,24 @@ use super::packing::pack;
 use super::replication::replicate;
 use crate::PolicyError;
 
-/// The three results of the reference, by layer.
+/// The three results of the reference, each as one array in C order, as tensors hold them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RebalancedExperts {
+    /// Layers, the first dimension of each array.
+    pub layers: usize,
+    /// Logical experts of a layer.
+    pub experts: usize,
+    /// Replicas (slots) of a layer.
+    pub replicas: usize,
+    /// The largest number of replicas that any expert has.
+    pub most_replicas: usize,
     /// The logical expert of each replica: layers × replicas, ranks one after the other.
-    pub physical_to_logical_map: Vec<Vec<i64>>,
-    /// The replicas of each logical expert in the order in which they were given out, padded with −1
-    /// to the largest number of replicas: layers × experts × largest.
-    pub logical_to_physical_map: Vec<Vec<Vec<i64>>>,
+    pub physical_to_logical_map: Vec<i64>,
+    /// The replicas of each logical expert in the order in which they were given out, padded with −1:
+    /// layers × experts × most replicas.
+    pub logical_to_physical_map: Vec<i64>,
     /// The number of replicas of each logical expert: layers × experts.
-    pub logical_replica_count: Vec<Vec<i64>>,
+    pub logical_replica_count: Vec<i64>,
 }
 
 /// What a layer is planned for. Groups divide over nodes, nodes over ranks, ranks over replicas, and
@@ -65,12 +73,33 @@ pub fn rebalance_experts<Row: AsRef<[f32]>>(
     let rows: Vec<&[f32]> = weights.iter().map(AsRef::as_ref).collect();
     let layers: Vec<RebalancedLayer> =
         rows.par_iter().map(|weights| rebalance_layer(weights, sizes)).collect();
-    let largest = layers.iter().flat_map(|layer| &layer.counts).copied().max().unwrap_or(0);
-    Ok(RebalancedExperts {
-        physical_to_logical_map: layers.iter().map(|layer| integers(&layer.experts)).collect(),
-        logical_to_physical_map: layers.iter().map(|layer| layer.replica_rows(largest)).collect(),
-        logical_replica_count: layers.iter().map(|layer| integers(&layer.counts)).collect(),
-    })
+    Ok(RebalancedExperts::of_layers(&layers, experts, num_replicas))
+}
+
+impl RebalancedExperts {
+    fn of_layers(rebalanced: &[RebalancedLayer], experts: usize, replicas: usize) -> Self {
+        let layers = rebalanced.len();
+        let counts = rebalanced.iter().flat_map(|layer| &layer.counts);
+        let most_replicas = counts.clone().copied().max().unwrap_or(0);
+        let mut logical_to_physical_map = vec![-1; layers * experts * most_replicas];
+        // Without an expert there is no entry, and chunks have no size to be cut to.
+        let of_layers = logical_to_physical_map.chunks_exact_mut((experts * most_replicas).max(1));
+        for (map, layer) in of_layers.zip(rebalanced) {
+            for (slot, (&expert, &number)) in layer.experts.iter().zip(&layer.numbers).enumerate() {
+                map[expert * most_replicas + number] = slot as i64;
+            }
+        }
+        let slots = rebalanced.iter().flat_map(|layer| &layer.experts);
+        Self {
+            layers,
+            experts,
+            replicas,
+            most_replicas,
+            physical_to_logical_map: slots.map(|&expert| expert as i64).collect(),
+            logical_to_physical_map,
+            logical_replica_count: counts.map(|&count| count as i64).collect(),
+        }
+    }
 }
 
 fn check_sizes(
@@ -165,18 +194,4 @@ fn experts_by_node(weights: &[f32], sizes: Sizes) -> Vec<usize> {
         }
     }
     experts
-}
-
-impl RebalancedLayer {
-    fn replica_rows(&self, largest: usize) -> Vec<Vec<i64>> {
-        let mut rows = vec![vec![-1; largest]; self.counts.len()];
-        for (slot, (&expert, &number)) in self.experts.iter().zip(&self.numbers).enumerate() {
-            rows[expert][number] = slot as i64;
-        }
-        rows
-    }
-}
-
-fn integers(numbers: &[usize]) -> Vec<i64> {
-    numbers.iter().map(|&number| number as i64).collect()
 }

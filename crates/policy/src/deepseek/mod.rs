@@ -1,10 +1,10 @@
 //! The policy of DeepSeek's EPLB.
 
+mod keys;
 mod maps;
 mod packing;
 mod reference_order;
 mod replication;
-mod total;
 
 use eplb_core::{ExpertId, RankId, Topology};
 

@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
+use super::keys::{key, number, weight};
 use super::reference_order::descending;
-use super::total::Total;
 
 /// Where each item lies.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,16 +26,19 @@ pub(super) fn pack(weights: &[f32], packs: usize) -> Packing {
     }
     let mut packing = Packing { packs: vec![0; weights.len()], positions: vec![0; weights.len()] };
     let mut items = vec![0; packs];
-    let mut lightest: BinaryHeap<Reverse<(Total, usize)>> =
-        (0..packs).map(|pack| Reverse((Total(0.0), pack))).collect();
+    let mut lightest: BinaryHeap<Reverse<u64>> =
+        (0..packs as u32).map(|pack| Reverse(key(0.0, pack))).collect();
     for item in descending(weights) {
         // A full pack leaves the heap, and there is room for all.
-        let Some(Reverse((Total(weight), pack))) = lightest.pop() else { break };
+        let Some(mut top) = lightest.peek_mut() else { break };
+        let pack = number(top.0);
         packing.packs[item] = pack;
         packing.positions[item] = items[pack];
         items[pack] += 1;
         if items[pack] < room {
-            lightest.push(Reverse((Total(weight + weights[item]), pack)));
+            top.0 = key(weight(top.0) + weights[item], pack as u32);
+        } else {
+            PeekMut::pop(top);
         }
     }
     packing

@@ -5,32 +5,56 @@
 //! their order among equals, and more of them don't, but always in the same way: that way is part
 //! of the reference's results, and is what this file reproduces.
 
+use super::keys::{key, number};
+
 /// Runs up to this length are left to the final insertion sort.
 const SHORT_RUN: usize = 16;
 
 /// The items by descending weight, equal weights in the reference's order.
 pub(super) fn descending(weights: &[f32]) -> Vec<usize> {
-    let mut order = Order { weights, items: (0..weights.len()).collect() };
+    let mut order = Order::of(weights);
     let depth = 2 * weights.len().checked_ilog2().unwrap_or(0);
     order.partition_down(0, weights.len(), depth);
-    // The rest is insertion, which keeps the order of equals, as does this sort.
-    order.items.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]));
-    order.items
+    order.insert_in_order();
+    order.numbers()
 }
 
-struct Order<'a> {
-    weights: &'a [f32],
-    items: Vec<usize>,
+/// Items as keys, of which only the weights are compared: they travel with their item.
+struct Order {
+    items: Vec<u64>,
 }
 
-impl Order<'_> {
-    /// Whether the item in one place belongs before the item in the other.
-    fn before(&self, one: usize, other: usize) -> bool {
-        self.item_before(self.items[one], self.items[other])
+/// Whether one item's weight is the larger one.
+fn item_before(one: u64, other: u64) -> bool {
+    one >> 32 > other >> 32
+}
+
+impl Order {
+    fn of(weights: &[f32]) -> Self {
+        let items = weights.iter().zip(0..).map(|(&weight, item)| key(weight, item));
+        Self { items: items.collect() }
     }
 
-    fn item_before(&self, one: usize, other: usize) -> bool {
-        self.weights[one] > self.weights[other]
+    fn numbers(&self) -> Vec<usize> {
+        self.items.iter().map(|&item| number(item)).collect()
+    }
+
+    /// Whether the item in one place belongs before the item in the other.
+    fn before(&self, one: usize, other: usize) -> bool {
+        item_before(self.items[one], self.items[other])
+    }
+
+    /// Sorts runs that are in order among each other. Equals keep their order.
+    fn insert_in_order(&mut self) {
+        for place in 1..self.items.len() {
+            let item = self.items[place];
+            let mut hole = place;
+            while hole > 0 && item_before(item, self.items[hole - 1]) {
+                self.items[hole] = self.items[hole - 1];
+                hole -= 1;
+            }
+            self.items[hole] = item;
+        }
     }
 
     /// Partitions places `start..end` until all runs are short. `depth` bounds the partitions.
@@ -105,7 +129,7 @@ impl Order<'_> {
 
     /// Moves the hole of a heap of `len` items from `top` down to a leaf, then `item` up from there:
     /// the usual way round would leave equals in another order.
-    fn sink(&mut self, start: usize, top: usize, len: usize, item: usize) {
+    fn sink(&mut self, start: usize, top: usize, len: usize, item: u64) {
         let mut hole = top;
         while 2 * hole + 1 < len {
             let (left, right) = (2 * hole + 1, 2 * hole + 2);
@@ -116,7 +140,7 @@ impl Order<'_> {
         }
         while hole > top {
             let parent = (hole - 1) / 2;
-            if !self.item_before(self.items[start + parent], item) {
+            if !item_before(self.items[start + parent], item) {
                 break;
             }
             self.items[start + hole] = self.items[start + parent];

@@ -1,9 +1,8 @@
 //! How many replicas each expert gets.
 
-use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::total::Total;
+use super::keys::{key, number};
 
 /// Replicas of experts: one of each expert first, in order, then the redundant ones as they were
 /// given out.
@@ -23,18 +22,17 @@ pub(super) fn replicate(weights: &[f32], replicas: usize) -> Replication {
     let mut experts: Vec<usize> = (0..weights.len()).collect();
     let mut numbers = vec![0; weights.len()];
     let mut counts = vec![1usize; weights.len()];
-    let mut heaviest: BinaryHeap<(Total, Reverse<usize>)> = weights
-        .iter()
-        .enumerate()
-        .map(|(expert, &weight)| (Total(weight), Reverse(expert)))
-        .collect();
+    // Of equal weights the first expert comes first, so numbers count down.
+    let expert_key = |expert: usize, weight: f32| key(weight, u32::MAX - expert as u32);
+    let mut heaviest: BinaryHeap<u64> =
+        weights.iter().enumerate().map(|(expert, &weight)| expert_key(expert, weight)).collect();
     while experts.len() < replicas {
         let Some(mut top) = heaviest.peek_mut() else { break };
-        let expert = top.1.0;
+        let expert = u32::MAX as usize - number(*top);
         experts.push(expert);
         numbers.push(counts[expert]);
         counts[expert] += 1;
-        top.0 = Total(weights[expert] / counts[expert] as f32);
+        *top = expert_key(expert, weights[expert] / counts[expert] as f32);
     }
     Replication { experts, numbers, counts }
 }

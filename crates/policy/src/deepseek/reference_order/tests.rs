@@ -56,9 +56,9 @@ fn ties_fall_as_in_libstdcxx() {
         let weights = weights(len, kinds);
         assert_eq!(fold(&descending(&weights)), sorted, "{len} items, {kinds} kinds");
 
-        let mut order = Order { weights: &weights, items: (0..len).collect() };
+        let mut order = Order::of(&weights);
         order.heap_sort(0, len);
-        assert_eq!(fold(&order.items), heap_sorted, "heap, {len} items, {kinds} kinds");
+        assert_eq!(fold(&order.numbers()), heap_sorted, "heap, {len} items, {kinds} kinds");
     }
 }
 
