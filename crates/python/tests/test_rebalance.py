@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import v3_loads
+from shared import v3_loads
 
 import eplb
 
