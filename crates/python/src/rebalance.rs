@@ -1,15 +1,12 @@
 //! `eplb.rebalance_experts`: the function of DeepSeek's EPLB.
 
 use eplb::policy;
-use numpy::{PyArray2, PyArray3, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use crate::arrays::{cube, matrix};
+use crate::arrays::{Maps, cube, matrix};
 use crate::error::{IntoException, Kind};
 use crate::workers;
-
-/// `physical_to_logical_map`, `logical_to_physical_map` and `logical_replica_count`.
-type Maps<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray3<i64>>, Bound<'py, PyArray2<i64>>);
 
 /// The maps for float32 weights, layers × experts; see `eplb.rebalance_experts`.
 #[pyfunction]

@@ -228,6 +228,11 @@ impl Session {
         }
     }
 
+    /// The step of the last header that could be taken.
+    pub fn step(&self) -> Step {
+        self.step
+    }
+
     /// The stream that forward passes run on.
     pub fn engine_stream(&self) -> &Stream {
         self.switcher.stream()
