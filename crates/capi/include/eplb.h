@@ -300,5 +300,6 @@ eplb_status eplb_plan_free(eplb_plan *plan);
 #include "eplb_coordinator.h"
 #include "eplb_device.h"
 #include "eplb_session.h"
+#include "eplb_message.h"
 
 #endif

@@ -25,6 +25,8 @@ pub(crate) unsafe trait Plain: Copy {}
 // SAFETY: any bytes are a number.
 unsafe impl Plain for u8 {}
 // SAFETY: any bytes are a number.
+unsafe impl Plain for u16 {}
+// SAFETY: any bytes are a number.
 unsafe impl Plain for u32 {}
 // SAFETY: any bytes are a number.
 unsafe impl Plain for u64 {}
@@ -34,6 +36,10 @@ unsafe impl Plain for f32 {}
 unsafe impl Plain for c::eplb_bytes {}
 // SAFETY: any bytes are numbers.
 unsafe impl Plain for c::eplb_rank {}
+// SAFETY: any bytes are numbers and pointers; what these point to is for `Caller` to read.
+unsafe impl Plain for c::eplb_directive {}
+// SAFETY: any bytes are numbers and a pointer; what it points to is for `Caller` to read.
+unsafe impl Plain for c::eplb_answer {}
 
 impl Caller {
     /// # Safety

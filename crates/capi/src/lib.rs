@@ -30,6 +30,7 @@ mod figures;
 mod generated;
 mod log;
 mod memory;
+mod message;
 mod note;
 mod placement;
 mod plan;

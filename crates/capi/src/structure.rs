@@ -45,6 +45,8 @@ structures! {
     eplb_layer_plan: whole!(eplb_layer_plan),
     eplb_coordinator_options: whole!(eplb_coordinator_options),
     eplb_plan_digest: whole!(eplb_plan_digest),
+    eplb_directive: whole!(eplb_directive),
+    eplb_answer: whole!(eplb_answer),
     eplb_device_info: whole!(eplb_device_info),
     eplb_device_functions: offset_of!(c::eplb_device_functions, export_memory),
     eplb_load: offset_of!(c::eplb_load, form),

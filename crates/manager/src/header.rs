@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use eplb_core::{Epoch, ExpertId, LayerId, Placement, Step};
+use eplb_core::{Epoch, ExpertId, LayerId, LayerPlacement, Placement, Step};
 use xxhash_rust::xxh3::Xxh3;
 
 /// One attempt to change one layer. Given once, in rising order, never reused.
@@ -97,9 +97,14 @@ impl Directive {
 /// A digest of the epochs of all layers. An epoch of a layer stands for one table and its shares for
 /// ever, so ranks with equal digests route alike.
 pub fn epochs_digest(placement: &Placement) -> u64 {
+    digest_of_epochs(placement.layers().map(LayerPlacement::epoch))
+}
+
+/// The same digest, of the epochs themselves in layer order.
+pub fn digest_of_epochs(epochs: impl IntoIterator<Item = Epoch>) -> u64 {
     let mut hasher = Xxh3::new();
-    for layer in placement.layers() {
-        hasher.update(&layer.epoch().0.to_le_bytes());
+    for epoch in epochs {
+        hasher.update(&epoch.0.to_le_bytes());
     }
     hasher.digest()
 }

@@ -68,7 +68,7 @@ pub use counters::Counters;
 pub use error::ManagerError;
 pub use event::{Event, PlannedLayer};
 pub use follower::{Action, Follower, FollowerError};
-pub use header::{Directive, StepHeader, Token, epochs_digest};
+pub use header::{Directive, StepHeader, Token, digest_of_epochs, epochs_digest};
 pub use manager::Manager;
 pub use note::{Note, RoundAbort};
 pub use phase::{Phase, PlannedPhases};

@@ -56,6 +56,7 @@ pub use eplb_executor::{
     PairTransport, PinnedPool, PoolError, Reach, SafetensorsPool, SharedMemoryPool, SlotTensor,
     TensorBytes, TensorTemplate, Transport, TransportChoice, Transports, WeightManifest,
 };
+pub use eplb_manager as manager;
 pub use eplb_manager::{
     Carriage, CountForm, Counters, LoadReport, Note, Phase, PlanDigest, PlannedPhases, RoundId,
     Timestamp,

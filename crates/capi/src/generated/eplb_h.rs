@@ -1,6 +1,6 @@
 //! The declarations of `eplb.h`, made by `ci/update-bindings`.
 //!
-//! Header checksum: 498de97e83eff06e
+//! Header checksum: 82b119ce510d1072
 
 use super::*;
 

@@ -15,9 +15,11 @@
 mod eplb_coordinator_h;
 mod eplb_device_h;
 mod eplb_h;
+mod eplb_message_h;
 mod eplb_session_h;
 
 pub(crate) use eplb_coordinator_h::*;
 pub(crate) use eplb_device_h::*;
 pub(crate) use eplb_h::*;
+pub(crate) use eplb_message_h::*;
 pub(crate) use eplb_session_h::*;

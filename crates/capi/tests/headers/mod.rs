@@ -6,7 +6,8 @@ use std::path::PathBuf;
 /// The C headers, in the order in which they include each other.
 pub(crate) fn paths() -> Vec<PathBuf> {
     let include = super::built::folder().join("include");
-    let names = ["eplb.h", "eplb_coordinator.h", "eplb_device.h", "eplb_session.h"];
+    let names =
+        ["eplb.h", "eplb_coordinator.h", "eplb_device.h", "eplb_session.h", "eplb_message.h"];
     names.map(|name| include.join(name)).to_vec()
 }
 
