@@ -11,8 +11,8 @@ namespace xllm {
 struct EplbChange {
     enum class Said { NOTHING, PREPARED, REFUSED, FAILED };
 
-    uint64_t token; // the library's
-    int32_t layer;
+    uint64_t token = 0; // the library's
+    int32_t layer = -1;
     std::vector<int32_t> before; // the layer's table until the switch
     std::vector<int32_t> after;
     std::vector<Said> said; // by each rank; what comes first stands

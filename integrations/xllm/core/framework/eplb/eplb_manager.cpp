@@ -102,7 +102,10 @@ void EplbManager::take_directives(const std::vector<::eplb::Directive>& directiv
 void EplbManager::take_directive(const ::eplb::Directive& directive) {
     auto& table = tables_[directive.layer];
     if (directive.kind == EPLB_DIRECTIVE_PREPARE && changes_.count(directive.token) == 0) {
-        EplbChange change{directive.token, static_cast<int32_t>(directive.layer), table, {}, {}};
+        EplbChange change;
+        change.token = directive.token;
+        change.layer = static_cast<int32_t>(directive.layer);
+        change.before = table;
         change.after.assign(directive.experts.begin(), directive.experts.end());
         change.said.assign(static_cast<size_t>(layout_.device_num), EplbChange::Said::NOTHING);
         changes_.emplace(directive.token, std::move(change));

@@ -84,6 +84,12 @@ void ExpertMover::prepare(int32_t layer, const std::vector<int32_t>& expert_ids)
     const auto deadline = std::chrono::steady_clock::now() + limit_;
     std::unique_lock<std::mutex> lock(mutex_);
     try {
+        stays_.reset();
+        if (layer >= 0 && layer < layout_.layer_num &&
+            tables_[static_cast<size_t>(layer)] == expert_ids) {
+            stays_ = layer;
+            return;
+        }
         if (change_.has_value() && change_->is_switched && change_->layer == layer &&
             change_->before == expert_ids) {
             // What the switch overwrote is still kept.
@@ -123,12 +129,24 @@ void ExpertMover::prepare(int32_t layer, const std::vector<int32_t>& expert_ids)
 
 bool ExpertMover::is_prepared(int32_t layer) const {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (stays_ == layer) {
+        return true;
+    }
     return change_.has_value() && change_->layer == layer &&
            (change_->is_to_go_back || (change_->is_ready && !change_->is_switched));
 }
 
 void ExpertMover::update(int32_t layer) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (stays_ == layer) {
+        // What was prepared instead is not wanted any more.
+        stays_.reset();
+        if (change_.has_value() && change_->layer == layer && !change_->is_switched) {
+            send({});
+            change_.reset();
+        }
+        return;
+    }
     if (!change_.has_value() || change_->layer != layer) {
         fail("layer " + std::to_string(layer) + " is not prepared");
     }

@@ -112,6 +112,8 @@ class ExpertMover {
     uint64_t step_ = 0;
     uint64_t next_token_ = 0;
     std::optional<Change> change_;
+    // A layer that was to be prepared for the table that it has.
+    std::optional<int32_t> stays_;
     std::string last_error_;
 };
 
