@@ -30,6 +30,10 @@ Engine::~Engine() = default;
 
 EplbInfo Engine::step(Batch batch) {
     const EplbInfo info = manager.get_eplb_info(batch == Batch::DECODE);
+    sent = info;
+    if (on_sent) {
+        on_sent(info);
+    }
     if (has_overlap_) {
         pending_activation_tokens_.push_back(info.activation_token);
     }
@@ -48,7 +52,6 @@ Engine::Output Engine::run_ranks(const EplbInfo& info) {
     // The forward pass reads the tables from before the switch.
     Output output;
     std::atomic<int> refused{0};
-    std::vector<torch::Tensor> loads(ranks.size());
     std::vector<std::thread> threads;
     for (auto& rank : ranks) {
         threads.emplace_back([&refused, &info, &rank] {
@@ -82,8 +85,9 @@ Engine::Output Engine::run_ranks(const EplbInfo& info) {
         thread.join();
     }
     for (auto& rank : ranks) {
-        int64_t token = rank->is_dead ? -1 : rank->executor.consume_ready_prepare_token();
-        output.tokens.push_back(rank->model.faults.prepare_is_lost ? -1 : token);
+        const int64_t token = rank->is_dead ? -1 : rank->executor.consume_ready_prepare_token();
+        const bool is_lost = rank->is_silent || rank->model.faults.prepare_is_lost;
+        output.tokens.push_back(is_lost ? -1 : token);
     }
     return output;
 }
@@ -106,8 +110,9 @@ std::vector<torch::Tensor> Engine::counted() const {
     for (int32_t rank = 0; rank < setup.ranks; ++rank) {
         const auto own = counts.narrow(1, rank * layout.device_experts_num,
                                        layout.device_experts_num);
-        const bool is_dead = ranks[static_cast<size_t>(rank)]->is_dead;
-        loads.push_back(is_dead ? torch::Tensor() : own.cumsum(1));
+        const Rank& counting = *ranks[static_cast<size_t>(rank)];
+        const bool is_heard = !counting.is_dead && !counting.is_silent;
+        loads.push_back(is_heard ? own.cumsum(1) : torch::Tensor());
     }
     return loads;
 }
@@ -127,13 +132,13 @@ void Engine::take(Output output) {
 
 bool Engine::run_until(const std::function<bool()>& holds, int seconds) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-    while (!holds()) {
-        if (std::chrono::steady_clock::now() > end) {
-            return false;
-        }
+    while (std::chrono::steady_clock::now() < end) {
         step();
+        if (holds()) {
+            return true;
+        }
     }
-    return true;
+    return false;
 }
 
 bool Engine::routes_alike() const {

@@ -29,7 +29,8 @@ class Engine {
     // bytes. Gives what the workers were sent.
     EplbInfo step(Batch batch = Batch::DECODE);
 
-    // Steps of decode until the condition holds; whether it did, within so many seconds.
+    // Steps of decode until the condition holds, which is asked after each; whether it did, within so
+    // many seconds.
     bool run_until(const std::function<bool()>& holds, int seconds = 30);
 
     uint64_t metric(const std::string& name) const { return manager.metrics()[name]; }
@@ -40,6 +41,10 @@ class Engine {
     const Setup setup;
     EplbManager manager;
     std::vector<std::unique_ptr<Rank>> ranks;
+    // What the last step's workers were sent.
+    EplbInfo sent;
+    // Called with it before they get it.
+    std::function<void(const EplbInfo&)> on_sent;
     // Ranks that refused the last step.
     int refusals = 0;
     // What each rank's tokens of a layer ask for, by expert.

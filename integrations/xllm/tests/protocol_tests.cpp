@@ -7,7 +7,7 @@
 
 namespace xllm::test {
 
-// Rounds as short as steps, and one step to a window and a half.
+// A round every four steps.
 EplbOptions quick_settings() {
     EplbOptions options;
     options.eplb_update_interval = 3600;
@@ -88,7 +88,7 @@ void one_layer_after_the_other_each_with_its_own_token() {
     int prepares = 0;
     int64_t last = 0;
     CHECK_THAT(engine.run_until([&] {
-        const EplbInfo info = engine.step();
+        const EplbInfo& info = engine.sent;
         if (info.prepare_layer_id != -1) {
             CHECK_THAT(info.prepare_token > last);
             last = info.prepare_token;
@@ -116,7 +116,7 @@ void all_58_layers_are_switched_after_30_steps_of_warm_up() {
     std::set<int32_t> updated;
     CHECK_THAT(engine.run_until(
         [&] {
-            const EplbInfo info = engine.step();
+            const EplbInfo& info = engine.sent;
             if (info.update_layer_id != -1) {
                 updated.insert(info.update_layer_id);
             }

@@ -68,7 +68,8 @@ struct Rank {
 
     Model model;
     EplbExecutor executor;
-    bool is_dead = false;
+    bool is_dead = false;   // runs nothing any more
+    bool is_silent = false; // runs, and is not heard
 };
 
 } // namespace xllm::test

@@ -36,7 +36,12 @@ int64_t EplbExecutor::consume_ready_prepare_token() {
 }
 
 void EplbExecutor::eplb_execute(const EplbInfo& eplb_info) {
-    start_eplb_step(eplb_info);
+    try {
+        start_eplb_step(eplb_info);
+    } catch (const EplbStepRefused&) {
+        finish_eplb_step();
+        throw;
+    }
     finish_eplb_step();
 }
 
@@ -63,7 +68,7 @@ void EplbExecutor::start_eplb_step(const EplbInfo& eplb_info) {
             enqueue(std::move(task));
         }
     }
-    if (!left_behind_.empty() && !(is_going_back_ && has_update)) {
+    if (!left_behind_.empty()) {
         throw EplbStepRefused("layer " + std::to_string(left_behind_.begin()->first) +
                               " has its old table on this rank alone; this step must not run here");
     }

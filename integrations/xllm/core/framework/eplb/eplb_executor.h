@@ -43,7 +43,8 @@ class EplbExecutor final {
     // Both halves, for workers without a forward pass between them.
     void eplb_execute(const EplbInfo& eplb_info);
 
-    // Before the forward pass, which still uses the old table. Throws EplbStepRefused.
+    // Before the forward pass, which still uses the old table. Throws EplbStepRefused: then there is no
+    // forward pass, and finish_eplb_step is called all the same.
     void start_eplb_step(const EplbInfo& eplb_info);
 
     // When the forward pass has been queued: switches the layer.
