@@ -32,7 +32,9 @@ pub use expert::{
 };
 pub use load_file::{LoadFile, LoadFileError, LoadFileProblem};
 pub use replay::{PolicyScore, Quantiles, Replay, ReplayError, Score};
-pub use report::{BalancednessPair, RunReport, Verification, WindowPoint};
+pub use report::{
+    BalancednessPair, Moved, MovedBy, PairGroup, RunReport, Verification, WindowPoint,
+};
 pub use run::{Progress, RunInput, run, run_as_member};
 pub use settings::{RunSettings, SettingsError};
 pub use split_mix::SplitMix64;
