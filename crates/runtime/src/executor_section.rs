@@ -32,7 +32,8 @@ pub struct ExecutorSection {
     pub round_slots: u32,
     /// Seconds that a round may take, and all ranks to come to it; then the communicator is given up.
     pub round_timeout: f64,
-    /// Seconds that all ranks may take to join the communicator after they connect.
+    /// Seconds that all ranks may take to join the communicator after they connect; changes wait for
+    /// it, also those that need no rounds.
     pub connect_timeout: f64,
 }
 
