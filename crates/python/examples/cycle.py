@@ -45,11 +45,7 @@ for step in range(40):
     header = manager.begin_step(step)  # travels with the step's input
     for rank, executor in enumerate(executors):
         executor.begin_step(header)  # layers are switched over here
-        loads = np.zeros((LAYERS, start.shape[1]), dtype=np.int64)
-        for layer in range(LAYERS):  # what dispatch would do
-            table = executor.routing(layer)
-            expert_of_entry = np.repeat(np.arange(EXPERTS), np.diff(table.offsets))
-            loads[layer, table.slots] = tokens[layer, expert_of_entry] * table.shares.astype(int) // 65535
+        loads = np.stack([executor.divide(layer, tokens[layer]) for layer in range(LAYERS)])
         report = executor.end_step(local_slots(loads, rank))  # travels with the step's output
         manager.accept_report(rank, report)
         executor.settle()  # these steps take no time of their own

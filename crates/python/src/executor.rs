@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eplb::core::formats::PlacementMaps;
-use eplb::core::{LayerId, ModelShape, RankId, Topology};
+use eplb::core::{ExpertLoad, LayerId, ModelShape, RankId, Topology};
 use eplb::device::{Device, StreamPriority};
 use eplb::{
     Config, CountForm, Lent, LoadReport, Patience, PendingSession, Phase, Session, SystemClock,
@@ -224,6 +224,29 @@ impl PyExecutor {
         ))
     }
 
+    /// How the tokens of each expert of a layer divide over all slots.
+    fn divide<'py>(
+        &self,
+        py: Python<'py>,
+        layer: u32,
+        tokens: Vec<u64>,
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
+        self.check_layer(layer)?;
+        let experts = self.shape.experts();
+        if tokens.len() != experts {
+            let text = format!("tokens has {} entries, the layer has {experts}", tokens.len());
+            return Err(Kind::Argument.says(text));
+        }
+        let model = ModelShape::new(1, experts as u32, 1).or_exception()?;
+        let load = ExpertLoad::from_rows(model, &[tokens]).or_exception()?;
+        let slots = self.state.with(py, |state| {
+            let table = state.session()?.routing(LayerId(layer));
+            Ok(table.slot_loads(load.layer(LayerId(0)), &self.topology))
+        })?;
+        // A load has at most 2^56 tokens.
+        Ok(slots.into_iter().map(|tokens| tokens as i64).collect::<Vec<_>>().into_pyarray(py))
+    }
+
     /// The maps of the placement that this rank routes with.
     fn maps<'py>(&self, py: Python<'py>) -> PyResult<Maps<'py>> {
         let maps = self.state.with(py, |state| {
@@ -273,20 +296,6 @@ impl PyExecutor {
     /// Ends the executor, waits for its device to come to rest, and lets the weights go.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.state.close(py)
-    }
-
-    fn __enter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __exit__(
-        &self,
-        py: Python<'_>,
-        _kind: &Bound<'_, PyAny>,
-        _error: &Bound<'_, PyAny>,
-        _traceback: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        self.close(py)
     }
 }
 

@@ -145,20 +145,6 @@ impl PyManager {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.coordinator.close(py)
     }
-
-    fn __enter__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    fn __exit__(
-        &self,
-        py: Python<'_>,
-        _kind: &Bound<'_, PyAny>,
-        _error: &Bound<'_, PyAny>,
-        _traceback: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        self.close(py)
-    }
 }
 
 /// A time to wait, as Python gives it.

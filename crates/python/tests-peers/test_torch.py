@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from peer_modules import load
+import peer_modules
 
 import eplb
 
@@ -15,7 +15,7 @@ V3 = dict(num_replicas=288, num_groups=8, num_nodes=4, num_gpus=32)
 
 
 def sglang():
-    return load("sglang", "sglang/srt/eplb/eplb_algorithms", "deepseek").rebalance_experts
+    return peer_modules.sglang().deepseek.rebalance_experts
 
 
 def loads(seed, dtype=torch.int64):

@@ -115,6 +115,10 @@ class Executor:
         """The routing table of a layer for the step that has begun."""
         return Routing(*self._executor.routing(layer))
 
+    def divide(self, layer: int, tokens: Any) -> np.ndarray:
+        """How the tokens of each expert of a layer divide over all slots, [slots]: by the shares, exactly."""
+        return self._executor.divide(layer, to_counts(tokens, "tokens", (1,))[0].tolist())
+
     def maps(self) -> Maps:
         """The placement that this rank routes with."""
         return Maps(*self._executor.maps())
