@@ -47,7 +47,7 @@ def test_dead_ranks_speeds_nodes_and_uneven_slots_are_planned_for():
     loads = v3_loads()[:2]
     topology = eplb.Topology(4, [72, 80, 72, 80], [0, 0, 1, 1], dead=[1], speeds=[1, 1, 0.5, 1.5])
     assert (topology.live_ranks, topology.slots, topology.slots_of(1)) == ([0, 2, 3], 304, (72, 152))
-    with pytest.raises(eplb.PlacementError, match="224 live slots cannot hold 256 experts"):
+    with pytest.raises(eplb.PolicyError, match="224 live slots cannot hold 256 experts"):
         eplb.plan(loads, topology)
     topology = eplb.Topology(4, [100, 80, 100, 120], [0, 0, 1, 1], dead=[1], speeds=[1, 1, 0.5, 1.5])
     plan = eplb.plan(loads, topology)

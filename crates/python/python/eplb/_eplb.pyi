@@ -6,6 +6,22 @@ from typing import Any, Final, Mapping, Sequence, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Backend",
+    "Executor",
+    "Manager",
+    "PlanDigest",
+    "plan",
+    "rebalance_experts",
+    "simulate",
+    "Topology",
+    "format_placement",
+    "parse_placement",
+    "read_trace",
+    "__version__",
+    "POLICIES",
+]
+
 __version__: Final[str]
 POLICIES: Final[list[str]]
 """The policies by name."""

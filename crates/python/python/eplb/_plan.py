@@ -56,7 +56,7 @@ def plan(
     counts, wrap = to_counts(windows, "windows", (2, 3))
     if counts.ndim == 2:
         counts = counts[None]
-    maps, *others = _eplb.plan(
+    maps, shares, before, after, moved = _eplb.plan(
         counts,
         topology,
         policy=policy,
@@ -67,4 +67,5 @@ def plan(
         most_sent=most_sent,
         most_sent_rank_pair=most_sent_rank_pair,
     )
-    return Plan(*map(wrap, (*maps, *others)))
+    table, slots, replicas = map(wrap, maps)
+    return Plan(table, slots, replicas, wrap(shares), wrap(before), wrap(after), wrap(moved))

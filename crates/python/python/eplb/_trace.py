@@ -144,8 +144,8 @@ def simulate(
         expert_bytes,
         estimator,
     )
-    found = [
-        PolicyScore(name, Score(next_mean, next_worst), Score(fit_mean, fit_worst), *rest)
-        for name, next_mean, next_worst, fit_mean, fit_worst, *rest in scores
-    ]
+    found = []
+    for name, next_mean, next_worst, fit_mean, fit_worst, sent, moved, moved_bytes, median, p99 in scores:
+        after, same = Score(next_mean, next_worst), Score(fit_mean, fit_worst)
+        found.append(PolicyScore(name, after, same, sent, moved, moved_bytes, median, p99))
     return Simulation(found, Score(*oracle), Score(*limit))
