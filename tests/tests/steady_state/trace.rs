@@ -30,6 +30,7 @@ impl Trace {
         let mut trace = Self::default();
         for (other, call) in &lines[begin + 1..end] {
             // The second part of an interrupted call has no name.
+            let call = call.trim_start();
             let Some((name, _)) = call.split_once('(').filter(|_| !call.starts_with('<')) else {
                 continue;
             };
