@@ -2,11 +2,11 @@
 //!
 //! `include/eplb.h` is the interface and its documentation; `include/eplb.hpp` makes C++17 of it. What is
 //! here are the functions that it declares, one file for each type of handle. They are written against
-//! what bindgen makes of the header ([`generated`]), so that a difference between both does not compile.
+//! what bindgen makes of the header (`generated`), so that a difference between both does not compile.
 //!
-//! - [`boundary`]: what stands around every function: no panic leaves it, errors become numbers;
-//! - [`caller`]: the one place that reads and writes through the caller's pointers;
-//! - [`registry`]: handles are numbers in a table of the process, so that wrong ones are found out.
+//! - `boundary`: what stands around every function: no panic leaves it, errors become numbers;
+//! - `caller`: the one place that reads and writes through the caller's pointers;
+//! - `registry`: handles are numbers in a table of the process, so that wrong ones are found out.
 //!
 //! Rust programs use the crate `eplb` instead.
 
