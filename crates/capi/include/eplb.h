@@ -104,6 +104,8 @@ enum eplb_status_code {
     EPLB_ERROR_TIMED_OUT = 65,
     EPLB_ERROR_DEVICE_FAILED = 66,
 
+    /* 80 is of the Python module alone: a file that holds no loads. */
+
     /* An error that has no number of its own yet. */
     EPLB_ERROR_OTHER = 99
 };

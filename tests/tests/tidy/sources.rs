@@ -6,17 +6,18 @@ use super::repository::{files, name, read, root};
 const MOST_LINES: usize = 600;
 
 /// Where `unsafe` may stand: at the edge to devices and foreign languages.
-const UNSAFE_FOLDERS: [&str; 6] = [
+const UNSAFE_FOLDERS: [&str; 7] = [
     "crates/device/src/raw/",
     "crates/conformance/src/lent.rs",
     "device-backends/",
     "ffi/",
     "crates/capi/",
+    "crates/python/src/lent.rs",
     "tests/emulators/",
 ];
 
 /// Crates with a folder or file of these below them, whose root cannot forbid unsafe code.
-const EDGE_CRATES: [&str; 2] = ["crates/device/", "crates/conformance/"];
+const EDGE_CRATES: [&str; 3] = ["crates/device/", "crates/conformance/", "crates/python/"];
 
 /// Where threads and clocks may be: in the runtime, where ranks wait for each other, in the engine that plays an engine, in the suite that
 /// plays ranks and ends cases by a deadline, in backends (a stream is a thread) and what stands for
@@ -72,6 +73,21 @@ fn files_say_what_they_are() {
     for (file, text) in sources() {
         assert!(text.starts_with("//! "), "{file} does not begin with a line of documentation");
     }
+}
+
+#[test]
+fn python_files_are_short_and_say_what_they_are() {
+    let mut files_seen = 0;
+    for ending in [".py", ".pyi"] {
+        for path in files(&root(), ending) {
+            let (file, text) = (name(&path), read(&path));
+            let lines = text.lines().count();
+            assert!(lines <= MOST_LINES, "{file} has {lines} lines, allowed are {MOST_LINES}");
+            assert!(text.starts_with("\"\"\""), "{file} does not begin with what it is");
+            files_seen += 1;
+        }
+    }
+    assert!(files_seen > 20, "only {files_seen} Python files were found");
 }
 
 #[test]
