@@ -75,6 +75,19 @@ fn files_say_what_they_are() {
     }
 }
 
+/// What is built with an engine's sources, and not by cargo.
+#[test]
+fn integrations_are_short_files_that_say_what_they_are() {
+    let folder = root().join("integrations");
+    let sources: Vec<_> = [".h", ".cpp"].iter().flat_map(|ending| files(&folder, ending)).collect();
+    assert!(sources.len() > 20, "only {} files were found", sources.len());
+    for (file, text) in sources.iter().map(|path| (name(path), read(path))) {
+        let lines = text.lines().count();
+        assert!(lines <= MOST_LINES, "{file} has {lines} lines, at most {MOST_LINES} are allowed");
+        assert!(text.starts_with("// "), "{file} does not begin with a line that says what it is");
+    }
+}
+
 #[test]
 fn python_files_are_short_and_say_what_they_are() {
     let mut files_seen = 0;
