@@ -103,7 +103,8 @@ impl PyBackend {
         let name: BackendName = name.parse().or_exception()?;
         let mut settings = LibrarySettings::default();
         for (library, path) in libraries.unwrap_or_default() {
-            *library_of(&mut settings, &library)? = Some(path);
+            let known = settings.path_mut(&library);
+            *known.ok_or_else(|| unknown_library(&library))? = Some(path);
         }
         let backend = py.detach(|| open(name, &settings, devices)).or_exception()?;
         let state = BackendState { backend, devices: BTreeMap::new(), lent: HashMap::new() };
@@ -127,20 +128,7 @@ impl PyBackend {
     }
 }
 
-/// Where the path of a library is kept, by the key that configurations have for it.
-fn library_of<'a>(
-    settings: &'a mut LibrarySettings,
-    library: &str,
-) -> PyResult<&'a mut Option<PathBuf>> {
-    match library {
-        "cudart" => Ok(&mut settings.cudart),
-        "cuda" => Ok(&mut settings.cuda),
-        "nccl" => Ok(&mut settings.nccl),
-        "ascendcl" => Ok(&mut settings.ascendcl),
-        "hccl" => Ok(&mut settings.hccl),
-        _ => {
-            let allowed = "allowed are cudart, cuda, nccl, ascendcl and hccl";
-            Err(Kind::Argument.says(format!("no library is called {library:?}, {allowed}")))
-        }
-    }
+fn unknown_library(library: &str) -> PyErr {
+    let allowed = LibrarySettings::KEYS.join(", ");
+    Kind::Argument.says(format!("no library is called {library:?}, allowed are {allowed}"))
 }

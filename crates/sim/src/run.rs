@@ -1,13 +1,13 @@
 //! A trace served twice, without and with balancing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use eplb::core::{ModelShape, Placement, RankId, Topology};
+use eplb::core::{ModelShape, Placement, Topology};
 use eplb::{Config, initial_placement};
 use eplb_launch::Group;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::engine::{EngineOutcome, EngineSetup, Interruption, serve, serve_as_member};
+use crate::engine::{self, EngineOutcome, EngineSetup, Interruption, serve, serve_as_member};
 use crate::report::{BalancednessPair, MovedBy, PairGroup, RunReport, Verification};
 use crate::{Devices, RunError, RunSettings, Trace};
 
@@ -75,7 +75,7 @@ pub fn run_as_member(
         return Err(RunError::OtherSize { ranks, members });
     }
     let patience = Duration::from_secs_f64(input.settings.rank_timeout);
-    compare_inputs(plan.fingerprint(input), group, patience)?;
+    engine::compare_inputs(plan.fingerprint(input), group, patience)?;
     let mut serve_with = |config: &Config, balanced: bool| {
         let windows = input.trace.windows.len();
         let mut progress = |done| progress(Progress { balanced, done, windows });
@@ -201,15 +201,6 @@ impl RunPlan {
 
 fn without_balancing(config: &Config) -> Config {
     Config { enable_eplb: false, ..config.clone() }
-}
-
-/// Whether all ranks were given the same.
-fn compare_inputs(own: u128, group: &dyn Group, patience: Duration) -> Result<(), RunError> {
-    let all = group.all_gather(&own.to_le_bytes(), Instant::now() + patience)?;
-    match all.iter().position(|other| *other != all[0]) {
-        Some(rank) => Err(RunError::OtherInput { rank: RankId::from_index(rank) }),
-        None => Ok(()),
-    }
 }
 
 /// Most bytes of weights over all ranks: a mistyped size must not take the machine's memory.

@@ -49,6 +49,21 @@ impl BackendSettings {
 }
 
 impl LibrarySettings {
+    /// The names of libraries, as configurations have them.
+    pub const KEYS: [&str; 5] = ["cudart", "cuda", "nccl", "ascendcl", "hccl"];
+
+    /// Where the path of a library is kept, by its name.
+    pub fn path_mut(&mut self, key: &str) -> Option<&mut Option<PathBuf>> {
+        match key {
+            "cudart" => Some(&mut self.cudart),
+            "cuda" => Some(&mut self.cuda),
+            "nccl" => Some(&mut self.nccl),
+            "ascendcl" => Some(&mut self.ascendcl),
+            "hccl" => Some(&mut self.hccl),
+            _ => None,
+        }
+    }
+
     #[cfg(feature = "cuda")]
     pub(crate) fn cuda(&self) -> eplb_cuda::Libraries {
         let mut libraries = eplb_cuda::Libraries::default();

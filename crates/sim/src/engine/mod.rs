@@ -17,4 +17,5 @@ mod slot_weights;
 mod windows;
 
 pub use interruption::{Interruption, LostRank};
+pub(crate) use serve::compare_inputs;
 pub use serve::{EngineOutcome, EngineSetup, WindowFigures, serve, serve_as_member};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eplb::core::{ModelShape, Placement, Topology};
+use eplb::core::{ModelShape, Placement, RankId, Topology};
 use eplb::{CollectiveFigures, Config, PairTransport};
 use eplb_launch::{Group, GroupError, ThreadGroup};
 
@@ -141,6 +141,19 @@ pub fn serve_as_member(
 ) -> Result<EngineOutcome, RunError> {
     let windows = Windows::new(setup.trace, setup.settings);
     serve_with(setup, &windows, Membership { group, patience }, progress)
+}
+
+/// Whether all ranks of a group were given the same input, by a number for it.
+pub(crate) fn compare_inputs(
+    own: u128,
+    group: &dyn Group,
+    patience: Duration,
+) -> Result<(), RunError> {
+    let all = Membership { group, patience }.all_gather(&own.to_le_bytes())?;
+    match all.iter().position(|other| *other != all[0]) {
+        Some(rank) => Err(RunError::OtherInput { rank: RankId::from_index(rank) }),
+        None => Ok(()),
+    }
 }
 
 fn serve_with(
