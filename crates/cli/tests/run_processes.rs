@@ -4,7 +4,9 @@
 
 mod program;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use program::{command, json, line, printed};
@@ -30,9 +32,14 @@ fn the_report_is_printed_once() {
     assert_eq!(text.matches("slots verified, outputs equal bit for bit").count(), 1, "{text}");
 }
 
+/// Longer than a run takes to get anywhere.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// Ranks that meet by a file.
 struct Group {
     folder: tempfile::TempDir,
+    /// What rank 0 says on its standard error: the coordinator's notes.
+    notes: Receiver<String>,
     ranks: Vec<Option<Child>>,
 }
 
@@ -50,24 +57,42 @@ impl Group {
                  --rank {rank}"
             );
             let mut command = command(&line.split_whitespace().collect::<Vec<_>>());
+            if rank == 0 {
+                command.env("RUST_LOG", "eplb::coordinator=debug");
+            }
             let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
             Some(command.spawn().unwrap())
         };
-        let ranks = (0..ranks).map(start).collect();
-        Self { folder, ranks }
+        let mut ranks: Vec<_> = (0..ranks).map(start).collect();
+        let pipe = ranks[0].as_mut().unwrap().stderr.take().unwrap();
+        let (told, notes) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                // Read to the end also when nobody listens any more.
+                let _ = told.send(line);
+            }
+        });
+        Self { folder, notes, ranks }
     }
 
-    /// Waits until all ranks have met and some windows are served.
-    fn wait(&self, further: Duration) {
+    /// Waits until all ranks have met.
+    fn wait_for_all(&self) {
         let begun = Instant::now();
         let file = self.folder.path().join("group");
         let mut was_there = false;
         while !was_there || file.exists() {
             was_there |= file.exists();
-            assert!(begun.elapsed() < Duration::from_secs(60), "the ranks have not met");
+            assert!(begun.elapsed() < LIMIT, "the ranks have not met");
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(further);
+    }
+
+    /// Waits until rank 0's coordinator has noted something.
+    fn wait_for(&self, note: &str) {
+        let begun = Instant::now();
+        while !self.notes.recv_timeout(LIMIT).unwrap().contains(note) {
+            assert!(begun.elapsed() < LIMIT, "no {note}");
+        }
     }
 
     fn kill(&mut self, rank: usize) {
@@ -109,10 +134,13 @@ impl Drop for Group {
 
 #[test]
 fn a_killed_rank_leaves_the_others_in_the_old_epoch() {
-    // At different moments: before and after experts have moved.
-    for milliseconds in [100, 1_500, 4_000] {
+    // At different moments: before the first step, before experts move, and while they do.
+    for note in [None, Some("RoundStarted"), Some("RoundPlanned"), Some("LayerCommitted")] {
         let mut group = Group::start(4);
-        group.wait(Duration::from_millis(milliseconds));
+        match note {
+            None => group.wait_for_all(),
+            Some(note) => group.wait_for(note),
+        }
         group.kill(2);
         let ends = group.ends();
         assert_eq!(ends.iter().map(|end| end.0).collect::<Vec<_>>(), [0, 1, 3]);
@@ -131,7 +159,10 @@ fn a_killed_rank_leaves_the_others_in_the_old_epoch() {
             assert_eq!(interruption["lost"][0]["rank"], 2, "{interruption}");
             assert_eq!(interruption["ranks_left"], 3);
             assert_eq!(interruption["old_epoch_confirmed"], true, "{interruption}");
-            assert_eq!(interruption["slots_verified"], 3 * 66 * 11);
+            if note.is_some() {
+                assert_eq!(interruption["slots_verified"], 3 * 66 * 11, "{interruption}");
+                assert_eq!(interruption["enable_eplb"], true);
+            }
             assert_eq!(interruption["mismatches"], 0);
             assert_eq!(report["verified"]["mismatches"], 0);
             assert_eq!(report["verified"]["outputs_equal"], true);
@@ -142,7 +173,7 @@ fn a_killed_rank_leaves_the_others_in_the_old_epoch() {
 #[test]
 fn without_their_leader_ranks_end_and_say_so() {
     let mut group = Group::start(3 + 1);
-    group.wait(Duration::from_millis(500));
+    group.wait_for_all();
     group.kill(0);
     for (rank, status, out, error) in group.ends() {
         assert_eq!((status, &out[..]), (Some(3), ""), "rank {rank}: {error}");

@@ -156,3 +156,13 @@ pub enum RunError {
     #[error("a rank's thread has panicked")]
     Panicked,
 }
+
+impl RunError {
+    /// Whether ranks are gone, and those that are left may still speak with each other.
+    pub(crate) fn leaves_a_group(&self) -> bool {
+        match self {
+            Self::Group(GroupError::Lost { losses }) => losses.iter().all(|loss| loss.rank != 0),
+            _ => false,
+        }
+    }
+}

@@ -75,14 +75,23 @@ pub fn run_as_member(
         return Err(RunError::OtherSize { ranks, members });
     }
     let patience = Duration::from_secs_f64(input.settings.rank_timeout);
-    engine::compare_inputs(plan.fingerprint(input), group, patience)?;
+    let mut unbalanced = EngineOutcome::default();
+    match engine::compare_inputs(plan.fingerprint(input), group, patience) {
+        Err(error) if error.leaves_a_group() => {
+            let interruption = Interruption::before_the_first_step(group, false, &plan.placement);
+            unbalanced.interruption = Some(interruption);
+        }
+        compared => compared?,
+    }
     let mut serve_with = |config: &Config, balanced: bool| {
         let windows = input.trace.windows.len();
         let mut progress = |done| progress(Progress { balanced, done, windows });
         let setup = plan.setup(input, config, devices.clone(), true);
         serve_as_member(&setup, group, patience, &mut progress)
     };
-    let unbalanced = serve_with(&without_balancing(input.config), false)?;
+    if unbalanced.interruption.is_none() {
+        unbalanced = serve_with(&without_balancing(input.config), false)?;
+    }
     let balanced = match unbalanced.interruption {
         None => serve_with(input.config, true)?,
         Some(_) => EngineOutcome::default(),

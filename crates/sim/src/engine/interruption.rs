@@ -1,6 +1,7 @@
 //! How a run ends when ranks are gone.
 
-use eplb_launch::Loss;
+use eplb::core::Placement;
+use eplb_launch::{Group, Loss};
 use serde::{Deserialize, Serialize};
 
 /// How a run ended before its trace did, because ranks are gone.
@@ -19,10 +20,32 @@ pub struct Interruption {
     pub old_epoch_confirmed: bool,
     /// The epoch of each layer that they route with.
     pub epochs: Vec<u64>,
-    /// Slots of theirs that were compared with the expert that these epochs name.
+    /// Slots of theirs that were compared with the expert that these epochs name; none where ranks were
+    /// lost before the first step, since nothing has moved then.
     pub slots_verified: u64,
     /// Of these, slots that held other bytes.
     pub mismatches: u64,
+}
+
+impl Interruption {
+    /// Ranks were lost before the first step: all that are left know it, and hold the first placement.
+    pub(crate) fn before_the_first_step(
+        group: &dyn Group,
+        enable_eplb: bool,
+        placement: &Placement,
+    ) -> Self {
+        let losses = group.losses();
+        Self {
+            enable_eplb,
+            window: 0,
+            ranks_left: group.size() as usize - losses.len(),
+            lost: losses.into_iter().map(Into::into).collect(),
+            old_epoch_confirmed: true,
+            epochs: placement.layers().map(|layer| layer.epoch().0).collect(),
+            slots_verified: 0,
+            mismatches: 0,
+        }
+    }
 }
 
 /// A rank that is gone.

@@ -175,8 +175,17 @@ fn serve_open(
     membership: Membership<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<EngineOutcome, RunError> {
-    let mut rank = Rank::open(setup, windows, membership)?;
-    let transports = rank.gather_pairs()?;
+    let opened = Rank::open(setup, windows, membership)
+        .and_then(|rank| rank.gather_pairs().map(|transports| (rank, transports)));
+    let (mut rank, transports) = match opened {
+        Err(error) if setup.confirms_losses && error.leaves_a_group() => {
+            let enabled = setup.config.enable_eplb;
+            let interruption =
+                Interruption::before_the_first_step(membership.group, enabled, setup.placement);
+            return Ok(EngineOutcome { interruption: Some(interruption), ..Default::default() });
+        }
+        opened => opened?,
+    };
     let outcome = if membership.is_leader() {
         let served = Leader::start(setup, windows, membership, &mut rank)?.serve(progress)?;
         EngineOutcome { transports, ..served }
