@@ -108,7 +108,7 @@ pub enum RunError {
     },
     /// Other ranks are gone, or don't answer.
     #[error(transparent)]
-    Group(#[from] GroupError),
+    Group(GroupError),
     /// The rank that hands out steps is gone.
     #[error(
         "rank 0, which leads, is gone: {why}; this rank runs no step without it: start the run again"
@@ -160,9 +160,17 @@ pub enum RunError {
 impl RunError {
     /// Whether ranks are gone, and those that are left may still speak with each other.
     pub(crate) fn leaves_a_group(&self) -> bool {
-        match self {
-            Self::Group(GroupError::Lost { losses }) => losses.iter().all(|loss| loss.rank != 0),
-            _ => false,
+        matches!(self, Self::Group(GroupError::Lost { .. }))
+    }
+}
+
+impl From<GroupError> for RunError {
+    fn from(error: GroupError) -> Self {
+        if let GroupError::Lost { losses } = &error
+            && let Some(leader) = losses.iter().find(|loss| loss.rank == 0)
+        {
+            return Self::NoLeader { why: leader.why.clone() };
         }
+        Self::Group(error)
     }
 }

@@ -17,6 +17,9 @@ use crate::wire::Wire;
 /// So often is said that a rank is there, within the time that makes it gone.
 const PULSES: u32 = 4;
 
+/// What is said of a process whose connection is closed.
+const ENDED: &str = "its connection ended: its process has ended";
+
 /// How much of a frame is read, and memory taken for it, at a time.
 const PIECE: usize = 1 << 16;
 
@@ -105,7 +108,7 @@ impl Wire for TcpWire {
             let mut writer = connection.writer.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = writer.write_all(&frame.encode()) {
                 drop(writer);
-                self.shared.end(to, &format!("nothing can be sent to it: {error}"));
+                self.shared.end(to, &unsent(&error));
             }
         }
     }
@@ -122,8 +125,8 @@ impl Shared {
             match read_frame(&mut stream) {
                 Ok(Some(frame)) => self.mailbox.deliver(from, frame),
                 Ok(None) => break "it sent what no rank sends".to_owned(),
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    break "its connection ended: its process has ended".to_owned();
+                Err(error) if is_end(&error) => {
+                    break ENDED.to_owned();
                 }
                 Err(error) => break format!("its connection broke: {error}"),
             }
@@ -147,7 +150,7 @@ impl Shared {
             let Ok(mut writer) = connection.writer.try_lock() else { continue };
             if let Err(error) = writer.write_all(&Frame::Pulse.encode()) {
                 drop(writer);
-                self.end(*rank, &format!("nothing can be sent to it: {error}"));
+                self.end(*rank, &unsent(&error));
             }
         }
     }
@@ -172,6 +175,17 @@ impl Drop for TcpWire {
             let _ = thread.join();
         }
     }
+}
+
+/// Why a frame could not be sent.
+fn unsent(error: &std::io::Error) -> String {
+    if is_end(error) { ENDED.to_owned() } else { format!("nothing can be sent to it: {error}") }
+}
+
+/// Whether the other side has closed the connection, in whatever way the system says so.
+fn is_end(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// The next frame; nothing for bytes that are none.

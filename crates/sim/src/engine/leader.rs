@@ -63,7 +63,7 @@ impl<'a, 'rank> Leader<'a, 'rank> {
         let mut outcome = EngineOutcome::default();
         for index in 0..self.setup.trace.windows.len() as u64 {
             match self.serve_window(index, &mut outcome) {
-                Err(RunError::Group(GroupError::Lost { .. })) if self.setup.confirms_losses => {
+                Err(error) if self.setup.confirms_losses && error.leaves_a_group() => {
                     outcome.interruption = Some(self.confirm_the_old_epoch(index)?);
                     break;
                 }
@@ -151,7 +151,7 @@ impl<'a, 'rank> Leader<'a, 'rank> {
             let (step, header) = self.begin_step(passed, false)?;
             let replies = match self.command(&Order::Settle { step, header, passed }) {
                 // One more is gone: the others still have to go back.
-                Err(RunError::Group(GroupError::Lost { .. })) => continue,
+                Err(error) if error.leaves_a_group() => continue,
                 replies => replies?,
             };
             for (rank, reply) in (0..).zip(&replies) {

@@ -9,7 +9,6 @@ use eplb::{
     CollectiveState, CommitMode, CountForm, Figures, Lent, LoadReport, ManualClock, PairTransport,
     Patience, PendingSession, Session, WeightManifest,
 };
-use eplb_launch::GroupError;
 use ndarray::Array2;
 
 use super::digest::Digest;
@@ -121,12 +120,8 @@ impl<'a> Rank<'a> {
             match self.follow_one() {
                 Ok(None) => {}
                 Ok(Some(interruption)) => return Ok(interruption),
-                Err(RunError::Group(GroupError::Lost { losses })) if self.setup.confirms_losses => {
-                    // Without a header there is no step, and nobody to say what all agreed on.
-                    if let Some(leader) = losses.iter().find(|loss| loss.rank == 0) {
-                        return Err(RunError::NoLeader { why: leader.why.clone() });
-                    }
-                }
+                // Without the leader there is no header, and nobody to say what all agreed on.
+                Err(error) if self.setup.confirms_losses && error.leaves_a_group() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -162,7 +157,7 @@ impl<'a> Rank<'a> {
                 self.clock.advance(*passed);
                 let window = self.windows.window(*window)?;
                 match self.step(*step, header, &window) {
-                    Err(error @ RunError::Group(GroupError::Lost { .. })) => {
+                    Err(error) if error.leaves_a_group() => {
                         // What is under way ends here as far as it can; the others do the same.
                         self.settle_session();
                         self.session.end_step(None, None);

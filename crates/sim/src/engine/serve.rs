@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eplb::core::{ModelShape, Placement, RankId, Topology};
 use eplb::{CollectiveFigures, Config, PairTransport};
-use eplb_launch::{Group, GroupError, ThreadGroup};
+use eplb_launch::{Group, ThreadGroup};
 
 use super::interruption::Interruption;
 use super::leader::Leader;
@@ -114,8 +114,9 @@ pub fn serve(
         drop(leader);
         let ended = others.into_iter().map(|other| other.join().unwrap_or(Err(RunError::Panicked)));
         // The first failure is the cause; what ranks say that missed others is not.
-        let is_cause =
-            |error: &RunError| !matches!(error, RunError::Group(GroupError::Lost { .. }));
+        let is_cause = |error: &RunError| {
+            !error.leaves_a_group() && !matches!(error, RunError::NoLeader { .. })
+        };
         let mut failures: Vec<_> = ended.filter_map(Result::err).collect();
         match served {
             Err(error) if is_cause(&error) => Err(error),
