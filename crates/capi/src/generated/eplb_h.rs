@@ -1,6 +1,6 @@
 //! The declarations of `eplb.h`, made by `ci/update-bindings`.
 //!
-//! Header checksum: 82b119ce510d1072
+//! Header checksum: 89cb0a08f5edd079
 
 use super::*;
 
