@@ -65,11 +65,16 @@ pub(super) fn wants_communicator(
     }
 }
 
-/// Waits until this rank has joined the communicator with the others. A run that can do without goes on
-/// without.
-pub(super) fn join(setup: &EngineSetup<'_>, session: &Session) -> Result<(), RunError> {
+/// Waits until this rank has joined the communicator with the others, as long as these wait for it: they
+/// may be waiting for a rank that is gone. A run that can do without goes on without.
+pub(super) fn join(
+    setup: &EngineSetup<'_>,
+    membership: &Membership<'_>,
+    session: &Session,
+) -> Result<(), RunError> {
     let section = &setup.config.executor;
-    let joined = session.wait_for_transports(Duration::from_secs_f64(section.connect_timeout));
+    let limit = Duration::from_secs_f64(section.connect_timeout);
+    let joined = session.wait_for_transports(limit.min(membership.patience_of_others()));
     if section.transport == TransportChoice::Collective {
         joined?;
     }

@@ -80,7 +80,7 @@ impl<'a> Rank<'a> {
         let endpoints = membership.all_gather(&pending.endpoint())?;
         let clock = Arc::new(ManualClock::new());
         let session = pending.connect(&endpoints, Arc::clone(&clock) as _)?;
-        linking::join(setup, &session)?;
+        linking::join(setup, &membership, &session)?;
         Ok(Self {
             setup,
             windows,
