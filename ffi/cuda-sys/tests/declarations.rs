@@ -52,5 +52,5 @@ fn generated_files_are_of_the_present_headers() {
         );
         headers += 1;
     }
-    assert_eq!(headers, 3);
+    assert_eq!(headers, 4);
 }
