@@ -9,7 +9,7 @@ use crate::GroupError;
 ///
 /// `all_gather`, `gather` and `broadcast` are done by all ranks, in the same order, as with any
 /// collective; other threads of a rank that call one meanwhile wait for their turn. Messages are
-/// small: headers, reports, ids. The longest has [`Group::MOST_BYTES`].
+/// small: headers, reports, ids. The longest has `<dyn Group>::MOST_BYTES` bytes.
 ///
 /// # Members that are gone
 /// A member is gone when its connection ends, when nothing was heard of it for as long as the group was
