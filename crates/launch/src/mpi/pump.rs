@@ -1,6 +1,7 @@
 //! The thread that makes all calls of MPI.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use mpi::Threading;
 use mpi::environment::Universe;
 use mpi::point_to_point::MatchedReceiveVec;
+use mpi::request::{LocalScope, Request};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, Destination, Source};
 
@@ -31,9 +33,16 @@ const LAST: u8 = 0;
 /// So often is said that a rank is there, within the time that makes it gone.
 const PULSES: u32 = 4;
 
-/// Naps while there is nothing to do.
-const SHORTEST_NAP: Duration = Duration::from_micros(10);
-const LONGEST_NAP: Duration = Duration::from_micros(100);
+/// Pieces that are given to MPI until all of them have to be back.
+const LENT: usize = 4_096;
+
+/// How long the last pieces may take to go.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// Naps while there is nothing to do: on a host with more processes than cores, one that looks more often
+/// gets its next turn later.
+const SHORTEST_NAP: Duration = Duration::from_micros(20);
+const LONGEST_NAP: Duration = Duration::from_millis(1);
 
 /// This process's place in the job.
 #[derive(Clone, Copy, Debug)]
@@ -51,11 +60,26 @@ pub(super) struct Pump<'a> {
     shared: Arc<Shared>,
     /// Pieces of messages whose last one has not come, by sender and tag.
     parts: BTreeMap<(u32, i32), Vec<u8>>,
+    /// Pieces that MPI was not given yet.
+    waiting: VecDeque<Piece>,
     silence: Option<Duration>,
     last_pulse: Instant,
     nap: Duration,
-    /// No more orders come.
-    is_over: bool,
+    /// Since when no more orders come.
+    over_since: Option<Instant>,
+}
+
+/// A piece of a message.
+struct Piece {
+    to: u32,
+    tag: i32,
+    bytes: Vec<u8>,
+}
+
+/// A piece that MPI was given, until it gives it back.
+struct Lent<'piece, 'scope> {
+    to: u32,
+    request: Request<'piece, [u8], &'scope LocalScope<'piece>>,
 }
 
 type Started = Result<(Job, Arc<Shared>), String>;
@@ -87,13 +111,14 @@ impl Pump<'_> {
             todo,
             shared: Arc::clone(&shared),
             parts: BTreeMap::new(),
+            waiting: VecDeque::new(),
             silence: None,
             last_pulse: Instant::now(),
             nap: SHORTEST_NAP,
-            is_over: false,
+            over_since: None,
         };
-        while !pump.is_over {
-            pump.turn();
+        while !pump.is_done() {
+            pump.serve();
         }
         if shared.carried().losses.is_empty() {
             drop(universe);
@@ -103,10 +128,81 @@ impl Pump<'_> {
         }
     }
 
-    /// Does what there is to do, or naps.
-    fn turn(&mut self) {
-        self.receive();
-        self.beat();
+    /// Serves orders until MPI has been lent as many pieces as there are places for, and has given all of
+    /// them back. It keeps those for processes that are gone, as long as these processes were there to
+    /// fill its queues; then the next pieces are served in here, so that nobody waits for who is gone.
+    fn serve(&mut self) {
+        let places: Vec<OnceCell<Vec<u8>>> = (0..LENT).map(|_| OnceCell::new()).collect();
+        let world = self.world;
+        mpi::request::scope(|scope| {
+            let mut free = places.iter();
+            let mut lent: Vec<Lent<'_, '_>> = Vec::new();
+            loop {
+                self.receive();
+                self.beat();
+                self.take_order();
+                while free.len() > 0
+                    && let Some(Piece { to, tag, bytes }) = self.waiting.pop_front()
+                {
+                    if self.is_gone(to) {
+                        continue;
+                    }
+                    let Some(place) = free.next() else { break };
+                    let bytes: &[u8] = place.get_or_init(|| bytes);
+                    let receiver = world.process_at_rank(to as i32);
+                    let request = receiver.immediate_send_with_tag(scope, bytes, tag);
+                    lent.push(Lent { to, request });
+                }
+                let still =
+                    |Lent { to, request }| request.test().err().map(|request| Lent { to, request });
+                lent = lent.into_iter().filter_map(still).collect();
+                if self.is_done() {
+                    self.part_with(lent);
+                    return;
+                }
+                if free.len() == 0 {
+                    if lent.is_empty() {
+                        return;
+                    }
+                    self.serve();
+                }
+            }
+        });
+    }
+
+    /// Waits for the last pieces. What MPI never gives back must not be let go of, so where ranks are gone
+    /// this thread stays until the process ends.
+    fn part_with(&self, mut lent: Vec<Lent<'_, '_>>) {
+        let until = Instant::now() + ENDING;
+        loop {
+            let still =
+                |Lent { to, request }| request.test().err().map(|request| Lent { to, request });
+            lent = lent.into_iter().filter_map(still).collect();
+            if lent.is_empty() {
+                return;
+            }
+            if Instant::now() >= until || lent.iter().all(|lent| self.is_gone(lent.to)) {
+                break;
+            }
+            std::thread::sleep(SHORTEST_NAP);
+        }
+        self.shared.park();
+        loop {
+            std::thread::park();
+        }
+    }
+
+    /// Whether no more orders come, and MPI was given all that it is to send.
+    fn is_done(&self) -> bool {
+        let gave_up = |since: Instant| since.elapsed() > ENDING;
+        self.over_since.is_some_and(|since| self.waiting.is_empty() || gave_up(since))
+    }
+
+    /// Takes the next order, or naps.
+    fn take_order(&mut self) {
+        if self.over_since.is_some() {
+            return;
+        }
         let nap = if self.nap > SHORTEST_NAP { self.nap } else { Duration::ZERO };
         match self.todo.recv_timeout(nap) {
             Ok(Outgoing::Frame { to, bytes }) => self.send(to, &bytes, OF_FRAMES),
@@ -115,7 +211,9 @@ impl Pump<'_> {
                 self.silence = Some(silence);
                 self.shared.mailbox.hear_all();
             }
-            Ok(Outgoing::End) | Err(RecvTimeoutError::Disconnected) => self.is_over = true,
+            Ok(Outgoing::End) | Err(RecvTimeoutError::Disconnected) => {
+                self.over_since = Some(Instant::now());
+            }
             Err(RecvTimeoutError::Timeout) => {
                 self.nap = (self.nap * 2).min(LONGEST_NAP);
                 return;
@@ -175,54 +273,16 @@ impl Pump<'_> {
         }
     }
 
+    /// Cuts a message into pieces.
     fn send(&mut self, to: u32, message: &[u8], tag: i32) {
         if to >= self.job.size || to == self.job.rank {
             return;
         }
         let mut pieces = message.chunks(PIECE - 1).peekable();
         while let Some(piece) = pieces.next() {
-            if self.is_gone(to) {
-                return;
-            }
             let mark = if pieces.peek().is_some() { MORE } else { LAST };
-            let piece: Vec<u8> = std::iter::once(mark).chain(piece.iter().copied()).collect();
-            self.send_piece(to, &piece, tag);
-        }
-    }
-
-    /// Sends a piece. Where MPI does not take it, since its queues to a process that is gone are full, what
-    /// else there is to do is done in here: MPI wants the piece back before it may be let go of.
-    fn send_piece(&mut self, to: u32, piece: &[u8], tag: i32) {
-        let world = self.world;
-        mpi::request::scope(|scope| {
-            let receiver = world.process_at_rank(to as i32);
-            let mut request = receiver.immediate_send_with_tag(scope, piece, tag);
-            loop {
-                request = match request.test() {
-                    Ok(_) => return,
-                    Err(request) => request,
-                };
-                if self.is_gone(to) {
-                    self.turn();
-                    // A process that has lost others ends without MPI, and this thread with it.
-                    if self.is_over {
-                        std::thread::park();
-                    }
-                } else {
-                    self.receive();
-                    std::thread::sleep(SHORTEST_NAP);
-                }
-                self.miss();
-            }
-        });
-    }
-
-    /// Notices who is gone, without a word to anybody.
-    fn miss(&self) {
-        let Some(silence) = self.silence else { return };
-        for rank in self.shared.mailbox.silent_for(silence) {
-            let seconds = silence.as_secs_f64();
-            self.shared.lose(rank, &format!("nothing was heard of it for {seconds} s"));
+            let bytes = std::iter::once(mark).chain(piece.iter().copied()).collect();
+            self.waiting.push_back(Piece { to, tag, bytes });
         }
     }
 

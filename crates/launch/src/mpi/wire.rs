@@ -1,6 +1,7 @@
 //! Frames over MPI: what the pump and the rest of a process share.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -32,6 +33,8 @@ pub(super) enum Outgoing {
 pub(super) struct Shared {
     pub(super) mailbox: Mailbox,
     carried: Mutex<Carried>,
+    /// The pump has sent all that it could, and stays as it is until the process ends.
+    is_parked: AtomicBool,
 }
 
 /// What has come over the links, and who is gone.
@@ -44,11 +47,16 @@ pub(super) struct Carried {
 
 impl Shared {
     pub(super) fn new(mailbox: Mailbox) -> Self {
-        Self { mailbox, carried: Mutex::default() }
+        Self { mailbox, carried: Mutex::default(), is_parked: AtomicBool::new(false) }
     }
 
     pub(super) fn carried(&self) -> MutexGuard<'_, Carried> {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pump does nothing any more.
+    pub(super) fn park(&self) {
+        self.is_parked.store(true, Ordering::Release);
     }
 
     /// A rank is gone.
@@ -120,7 +128,8 @@ impl Drop for MpiWire {
         let _ = self.orders.send(Outgoing::End);
         let until = Instant::now() + ENDING;
         // The pump of a process that has lost others may never end; it goes with the process.
-        while !pump.is_finished() && Instant::now() < until {
+        let has_ended = || pump.is_finished() || self.shared.is_parked.load(Ordering::Acquire);
+        while !has_ended() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
