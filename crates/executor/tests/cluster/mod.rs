@@ -272,9 +272,11 @@ impl Cluster {
                     match outcome {
                         Ok(change) => rank.switcher.accept(change),
                         Err(error) => {
-                            // The cause, not what others make of it.
+                            // The cause, not what others make of it: a rank that could not pack sends
+                            // what lay there.
                             let follows = |error: &ExecutorError| {
-                                matches!(error, ExecutorError::RollCall { .. })
+                                use ExecutorError::{Corrupt, RollCall};
+                                matches!(error, RollCall { .. } | Corrupt { .. })
                             };
                             failure = failure.filter(|first| !follows(first) || follows(&error));
                             failure.get_or_insert(error);
