@@ -347,7 +347,6 @@ def test_an_interpreter_ends_with_handles_alive():
     run("from engine import Engine\nimport sys\nsys.modules['kept'] = Engine()")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_is_refused_and_ends():
     run(
         """

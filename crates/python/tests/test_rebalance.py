@@ -152,7 +152,6 @@ def test_torch_is_not_imported():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="there is no fork here")
 def test_a_forked_process_plans_too():
     code = """
 import os, eplb
