@@ -10,6 +10,21 @@
 //! [`Suite::standard`] has all cases, [`Suite::run`] runs them on a [`Subject`] and gives a [`Report`].
 //! Every case runs under a deadline and has to give back all that it took; ranks run as threads and,
 //! where keys reach other processes, as processes.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use eplb::device::Backend;
+//! use eplb_conformance::{Expectations, Subject, Suite};
+//!
+//! let backend: Arc<dyn Backend> = eplb_host::HostBackend::new(2); // the one under test
+//! let subject = Subject { backend, device: None, ranks: vec![2], processes: None };
+//! let suite = Suite::standard().only("memory");
+//! let report = suite.run(&subject, &Expectations::default(), &mut |_| ())?;
+//! assert!(report.is_success());
+//! let junit = report.junit(); // for the CI
+//! assert!(junit.contains("<testsuite"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 // `deny`, not `forbid`: one module lends handles, which is a promise that the compiler can't check.
 #![deny(unsafe_code)]

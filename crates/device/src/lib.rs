@@ -7,6 +7,30 @@
 //!
 //! Calls that queue work return at once, and completion is polled. Waiting takes a [`Wait`], which
 //! carries the caller's deadline. Nothing that the engine lent is destroyed, aborted or freed.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use eplb_device::{Backend, Device, Expired, StreamPriority, Wait};
+//!
+//! struct Deadline(std::time::Instant);
+//!
+//! impl Wait for Deadline {
+//!     fn pause(&mut self) -> Result<(), Expired> {
+//!         std::thread::yield_now();
+//!         if std::time::Instant::now() < self.0 { Ok(()) } else { Err(Expired) }
+//!     }
+//! }
+//!
+//! let backend: Arc<dyn Backend> = eplb_host::HostBackend::new(1); // or one of a vendor
+//! let device = Device::open(&backend, 0)?;
+//! let stream = device.stream(StreamPriority::Normal)?;
+//! let (memory, back) = (device.allocate(4)?, device.allocate_pinned(4)?);
+//! stream.fill(&memory, 7)?; // queued, not done
+//! stream.download(&back, &memory)?;
+//! stream.wait(&mut Deadline(std::time::Instant::now() + std::time::Duration::from_secs(10)))?;
+//! assert_eq!(back.to_vec()?, [7; 4]);
+//! # Ok::<(), eplb_device::DeviceError>(())
+//! ```
 
 mod communicator;
 mod copies;

@@ -22,6 +22,42 @@
 //! by the [`eplb_core::TransferPlan`], the same on all ranks.
 //!
 //! What this crate is not: it decides nothing (that is the manager's), and it knows no vendor.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use eplb_core::{LayerId, ModelShape, RankId, SlotId, Topology};
+//! use eplb_device::{Backend, Device, StreamPriority};
+//! use eplb_executor::{
+//!     CommitMode, Executor, ExecutorOptions, SlotTensor, TransportChoice, WeightManifest,
+//! };
+//!
+//! let (shape, topology) = (ModelShape::new(1, 4, 1)?, Topology::uniform(2, 3, 1)?);
+//! let backend: Arc<dyn Backend> = eplb_host::HostBackend::new(2);
+//! let open = |rank: u32| -> Result<Executor, Box<dyn std::error::Error>> {
+//!     let device = Device::open(&backend, rank)?;
+//!     let engine = device.stream(StreamPriority::High)?;
+//!     let memory = device.allocate(3 * 64)?; // three slots of 64 bytes
+//!     let mut weights = WeightManifest::new();
+//!     let name = "gate_up_proj".to_owned();
+//!     weights.push_layer(vec![SlotTensor { name, memory, slot_stride: 64, slot_bytes: 64 }]);
+//!     let options = ExecutorOptions {
+//!         commit: CommitMode::InPlace,
+//!         spare_slots: 0,
+//!         staged_slots: 1,
+//!         layers_in_flight: 1,
+//!         is_capped: false,
+//!         transport: TransportChoice::default(),
+//!         round_slots: 1,
+//!     };
+//!     let (rank, topology) = (RankId(rank), &topology);
+//!     Ok(Executor::open(rank, shape, topology, options, &device, engine, weights)?)
+//! };
+//! let (first, second) = (open(0)?, open(1)?);
+//! let peer = second.endpoint().clone(); // travels to rank 0 as bytes
+//! let (_migrator, switcher) = first.connect(&[peer])?;
+//! assert_eq!(switcher.slot(LayerId(0), SlotId(2))?[0].bytes(), 64);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -36,6 +36,30 @@
 //! messages. With [`Carriage::Spmd`] every rank runs a manager of its own on the same gathered reports;
 //! headers are made locally, time is read from the lowest live rank's reports, and ranks compare a
 //! digest of loads and plan before anything moves.
+//!
+//! ```
+//! use eplb_core::{ModelShape, Placement, RankId, Step, Topology};
+//! use eplb_manager::{Command, Event, Follower, LoadReport, Manager, ManagerConfig, Timestamp};
+//!
+//! let shape = ModelShape::new(1, 4, 1)?;
+//! let topology = Topology::uniform(2, 3, 1)?;
+//! let placement = Placement::initial(shape, &topology)?;
+//! let mut manager =
+//!     Manager::new(ManagerConfig::default(), shape, topology.clone(), placement.clone())?;
+//! let mut follower = Follower::new(RankId(0), shape, topology, placement)?;
+//!
+//! let (now, step) = (Timestamp::default(), Step(0));
+//! manager.handle_event(now, Event::StepBegins { step, allow_changes: true });
+//! let Some(Command::Header(header)) = manager.poll_command() else { panic!("no header") };
+//! let actions = follower.handle_header(&header)?; // nothing is to be done yet
+//! assert!(actions.is_empty());
+//!
+//! let load = LoadReport::of_step(step, vec![5, 0, 1]); // tokens of rank 0's three slots
+//! let report = follower.report(step, now, vec![load]);
+//! manager.handle_event(now, Event::Report { sender: RankId(0), report });
+//! assert_eq!(manager.counters().reports_accepted, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
