@@ -19,7 +19,10 @@ fn main() {
         );
         return;
     }
-    let folder = env!("CARGO_MANIFEST_DIR");
+    // Of this run, not of the one that compiled this program: a target folder may serve several checkouts.
+    let Ok(folder) = env::var("CARGO_MANIFEST_DIR") else {
+        return;
+    };
     for argument in [
         format!("-B{folder}/linker"),
         "-fuse-ld=bfd".to_owned(),
