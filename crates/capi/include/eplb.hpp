@@ -257,6 +257,37 @@ class Stream : public detail::Owner<eplb_stream, eplb_stream_free> {
     Stream() = default;
 };
 
+// One rank's end of a communicator.
+class Communicator : public detail::Owner<eplb_communicator, eplb_communicator_free> {
+  public:
+    // Begins to create one of `size` ranks; all of them have to, with the bytes of one rank's `name`.
+    Communicator(const Device &device, Bytes name, std::uint32_t rank, std::uint32_t size,
+                 std::uint64_t buffer_bytes = 0) {
+        check(eplb_communicator_create(device.get(), name.data(), name.size(), rank, size, buffer_bytes, &raw_));
+    }
+    // A communicator of the engine.
+    static Communicator borrow(const Device &device, void *handle, std::uint32_t rank, std::uint32_t size) {
+        Communicator communicator;
+        check(eplb_communicator_borrow(device.get(), handle, rank, size, &communicator.raw_));
+        return communicator;
+    }
+    // The name of a new one, on one rank, for the engine to carry to all.
+    static std::vector<std::uint8_t> name(Device &device) {
+        eplb_bytes id{};
+        check(eplb_communicator_id(device.get(), &id));
+        return detail::view(id).copy();
+    }
+
+    bool is_ready() const {
+        std::int32_t ready = 0;
+        check(eplb_communicator_is_ready(raw_, &ready));
+        return ready != 0;
+    }
+
+  private:
+    Communicator() = default;
+};
+
 class Memory : public detail::Owner<eplb_memory, eplb_memory_free> {
   public:
     Memory(const Device &device, std::size_t bytes) {

@@ -104,6 +104,9 @@ typedef struct eplb_session_options {
     int32_t reserved;
     eplb_clock_fn clock;                 /* null: the system's */
     void *user;
+    /* Of all live ranks, numbered in their order, and used for nothing else: for experts that can't, or must
+     * not, come through peer memory. Null: with `executor.transport = "collective"` the session makes one. */
+    const eplb_communicator *communicator;
 } eplb_session_options;
 
 /* Registers the weights of a rank, which hold the placement, and reserves all memory that moving them

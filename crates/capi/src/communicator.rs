@@ -20,11 +20,20 @@ impl Object for CommunicatorObject {
     const KIND: Kind = Kind { name: "eplb_communicator", number: 10 };
 }
 
+/// Calls `body` with the communicator of a handle that is called `name`.
+pub(crate) fn with_named<R>(
+    name: &str,
+    communicator: *const c::eplb_communicator,
+    body: impl FnOnce(&Communicator) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    registry::with::<CommunicatorObject, _>(name, communicator, |held| body(&held.0))
+}
+
 fn with<R>(
     communicator: *const c::eplb_communicator,
     body: impl FnOnce(&Communicator) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    registry::with::<CommunicatorObject, _>("communicator", communicator, |held| body(&held.0))
+    with_named("communicator", communicator, body)
 }
 
 export! {

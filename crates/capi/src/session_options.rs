@@ -10,6 +10,7 @@ use eplb::{
 
 use crate::caller::Caller;
 use crate::clock::clock;
+use crate::communicator;
 use crate::config::ConfigObject;
 use crate::device;
 use crate::failure::Failure;
@@ -69,7 +70,11 @@ pub(crate) fn open(caller: &Caller, options: &c::eplb_session_options) -> Result
     let shape = placement.shape();
     let mut session =
         PendingSession::open_from(&config, rank, shape, &topology, &placement, lent, &supply)?;
-    if config.executor.transport == TransportChoice::Collective {
+    if !options.communicator.is_null() {
+        let name = "options.communicator";
+        let lent = communicator::with_named(name, options.communicator, |lent| Ok(lent.clone()))?;
+        session = session.with_communicator(lent)?;
+    } else if config.executor.transport == TransportChoice::Collective {
         session = session.with_own_communicator()?;
     } else if let Some(refusal) = session.refusal() {
         return Err(eplb::Error::from(refusal.clone()).into());

@@ -28,8 +28,8 @@ impl Transfer {
 /// Its work is work of the stream that it is queued on. All ranks queue the same calls in the same
 /// order, over all communicators of a device: that is the callers' duty. Whether the other ranks
 /// come is known to nobody; who waits for a stream has a deadline, and on expiry
-/// [aborts](Self::abort).
-#[derive(Debug)]
+/// [aborts](Self::abort). Clones are the same one, which ends with the last of them.
+#[derive(Clone, Debug)]
 pub struct Communicator {
     link: Arc<Link>,
     // Dropped last: the last handle of a device shuts it down.

@@ -14,9 +14,10 @@ struct Group {
     static constexpr std::uint32_t LAYERS = 2, EXPERTS = 4, RANKS = 2, SLOTS = 3;
     static constexpr std::size_t BYTES = 256;
 
-    explicit Group(eplb::Backend opened = eplb::Backend("host", RANKS))
-        : config("enable_eplb = true\nep_size = 2\n[manager]\nwindow_samples = 2\n"
-                 "update_interval_steps = 4\nwindows_kept = 1\n[policy]\nname = \"xllm\""),
+    explicit Group(eplb::Backend opened = eplb::Backend("host", RANKS), const char *executor = "")
+        : config(std::string("enable_eplb = true\nep_size = 2\n[manager]\nwindow_samples = 2\n"
+                             "update_interval_steps = 4\nwindows_kept = 1\n[policy]\nname = \"xllm\"\n") +
+                 executor),
           model(eplb::model(LAYERS, EXPERTS)), topology(config, EXPERTS),
           placement(config, model, topology), backend(std::move(opened)) {
         for (std::uint32_t rank = 0; rank < RANKS; ++rank) {
@@ -34,7 +35,16 @@ struct Group {
         options.stream = streams[rank].get();
         options.weights = weights[rank].get();
         options.rank = rank;
+        options.communicator = rank < communicators.size() ? communicators[rank].get() : nullptr;
         return options;
+    }
+
+    // Makes the communicator that sessions are lent.
+    void lend_communicators() {
+        const auto name = eplb::Communicator::name(devices[0]);
+        for (std::uint32_t rank = 0; rank < RANKS; ++rank) {
+            communicators.emplace_back(devices[rank], name, rank, RANKS);
+        }
     }
 
     void open() {
@@ -68,6 +78,9 @@ struct Group {
                               tokens.begin() + (rank + 1) * SLOTS);
             }
             coordinator.accept_report(rank, session.end_step(step, counts));
+        }
+        // Behind all of them: what travels by rounds waits for every rank.
+        for (auto &session : sessions) {
             session.settle(LIMIT);
         }
         coordinator.settle(LIMIT);
@@ -99,6 +112,7 @@ struct Group {
     std::vector<eplb::Device> devices;
     std::vector<eplb::Stream> streams;
     std::vector<eplb::Weights> weights;
+    std::vector<eplb::Communicator> communicators;
     std::vector<eplb::Session> sessions;
 
   private:

@@ -57,6 +57,40 @@ CASE("options of a session whose numbers are not allowed") {
     refuse_open(options, EPLB_ERROR_NULL);
 }
 
+CASE("communicators that are foreign, freed, another device's or of another size") {
+    Group group;
+    group.lend_communicators();
+    auto options = group.options(0);
+    options.communicator = reinterpret_cast<const eplb_communicator *>(&group);
+    refuse_open(options, EPLB_ERROR_HANDLE);
+    options.communicator = group.communicators[1].get();
+    refuse_open(options, EPLB_ERROR_EXECUTOR);
+    const auto name = eplb::Communicator::name(group.devices[0]);
+    const eplb::Communicator larger(group.devices[0], name, 0, Group::RANKS + 1);
+    options.communicator = larger.get();
+    refuse_open(options, EPLB_ERROR_EXECUTOR);
+    options.communicator = group.communicators[0].get();
+    group.communicators[0].free();
+    refuse_open(options, EPLB_ERROR_FREED);
+}
+
+CASE("experts travel by rounds of communicators that were lent") {
+    Group group(eplb::Backend("host", Group::RANKS), "[executor]\ntransport = \"collective\"");
+    group.lend_communicators();
+    group.connect();
+    // The sessions keep what they were lent.
+    group.communicators.clear();
+    eplb::Coordinator coordinator(group.config, group.placement);
+    for (std::uint64_t step = 0; step < 16; ++step) {
+        group.step(coordinator, step, {100, 100, 900, 900});
+    }
+    misuse::require(coordinator.counters().at("layers_committed") > 0, "nothing was committed");
+    misuse::require(group.wrong_slots() == 0, "bytes are wrong");
+    auto figures = group.sessions[0].figures();
+    misuse::require(figures.at("collective_rounds") > 0, "no round was made");
+    misuse::require(figures.at("collective_losses") == 0, "the communicator was lost");
+}
+
 CASE("slots that are to be filled without a pool") {
     Group group;
     auto options = group.options(0);

@@ -1,6 +1,6 @@
 //! The declarations of `eplb_session.h`, made by `ci/update-bindings`.
 //!
-//! Header checksum: dc7ba7955ad3ccd8
+//! Header checksum: 3d66d04630522e6c
 
 use super::*;
 
@@ -103,10 +103,11 @@ pub struct eplb_session_options {
     pub reserved: i32,
     pub clock: eplb_clock_fn,
     pub user: *mut ::core::ffi::c_void,
+    pub communicator: *const eplb_communicator,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of eplb_session_options"][::core::mem::size_of::<eplb_session_options>() - 96usize];
+    ["Size of eplb_session_options"][::core::mem::size_of::<eplb_session_options>() - 104usize];
     ["Alignment of eplb_session_options"][::core::mem::align_of::<eplb_session_options>() - 8usize];
     ["Offset of field: eplb_session_options::struct_size"]
         [::core::mem::offset_of!(eplb_session_options, struct_size) - 0usize];
@@ -136,6 +137,8 @@ const _: () = {
         [::core::mem::offset_of!(eplb_session_options, clock) - 80usize];
     ["Offset of field: eplb_session_options::user"]
         [::core::mem::offset_of!(eplb_session_options, user) - 88usize];
+    ["Offset of field: eplb_session_options::communicator"]
+        [::core::mem::offset_of!(eplb_session_options, communicator) - 96usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
