@@ -346,6 +346,7 @@ struct SessionExtras {
     const Placement *held_placement = nullptr;
     eplb_clock_fn clock = nullptr;
     void *user = nullptr;
+    const Communicator *communicator = nullptr;
 };
 
 class Session : public detail::Owner<eplb_session, eplb_session_free> {
@@ -370,6 +371,8 @@ class Session : public detail::Owner<eplb_session, eplb_session_free> {
             extras.held_placement == nullptr ? nullptr : extras.held_placement->get();
         options.clock = extras.clock;
         options.user = extras.user;
+        options.communicator =
+            extras.communicator == nullptr ? nullptr : extras.communicator->get();
         check(eplb_session_open(&options, &raw_));
     }
 
